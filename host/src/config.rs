@@ -1,0 +1,254 @@
+//! The configuration: checked, complete and immutable. All that later modules see of flags and of gateway.toml.
+//!
+//! [`args`](crate::args) holds what the command line said, [`file::RawConfig`] what gateway.toml said;
+//! [`check::check`] turns both into one [`Config`] or into every [`check::Problem`] it found.
+
+pub mod check;
+pub mod file;
+
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::model::policy::PreferredAddresses;
+use crate::model::selector::LabelSelector;
+
+/// Everything the gateway was told, with defaults filled in.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The API server: where it is and who we are. None: in-cluster (upstream's default).
+    pub kubeconfig: Option<PathBuf>,
+    /// How often, and how, kubelets are asked.
+    pub scrape: ScrapeConfig,
+    /// What is remembered, and what is made of it.
+    pub history: HistoryConfig,
+    /// How answers look, where that is a choice.
+    pub api: ApiConfig,
+    /// The HTTPS listener.
+    pub serving: ServingConfig,
+    /// Who a request comes from.
+    pub authentication: AuthenticationConfig,
+    /// What they may do.
+    pub authorization: AuthorizationConfig,
+    /// What is logged, and how.
+    pub logging: LoggingConfig,
+}
+
+/// How often, and how, kubelets are asked.
+#[derive(Clone, Debug)]
+pub struct ScrapeConfig {
+    /// `--metric-resolution`: every node is asked once in this time.
+    pub resolution: Duration,
+    /// `--kubelet-request-timeout`: for one node, all its addresses together.
+    pub timeout: Duration,
+    /// `--node-selector`: nodes that do not match are not asked.
+    pub nodes: LabelSelector,
+    /// `--kubelet-preferred-address-types`, `--kubelet-use-node-status-port`, `--kubelet-port`.
+    pub addresses: PreferredAddresses,
+    /// How the kubelet proves who it is, and we who we are.
+    pub tls: KubeletTls,
+    /// `scrape.concurrency`: how many kubelets are asked at the same time.
+    pub concurrency: NonZeroUsize,
+    /// `scrape.max_body`: a longer answer, counted after decompression, is refused.
+    pub max_body: usize,
+    /// `scrape.gzip`: whether kubelets are asked to compress.
+    pub gzip: bool,
+}
+
+/// Transport security towards kubelets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KubeletTls {
+    /// `--deprecated-kubelet-completely-insecure`: plain HTTP, no credentials at all.
+    Plain,
+    /// TLS with credentials.
+    Tls {
+        /// Which servers are trusted.
+        verify: KubeletVerify,
+        /// `--kubelet-client-certificate` and `--kubelet-client-key`; without them, those of the kubeconfig.
+        client_pair: Option<PairFiles>,
+    },
+}
+
+/// Which kubelet certificates are trusted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KubeletVerify {
+    /// Those that the CA of the kubeconfig, or of the cluster we run in, vouches for.
+    ClusterCa,
+    /// `--kubelet-certificate-authority`: those that the CAs of this file vouch for. Re-read when it changes.
+    File(PathBuf),
+    /// `--kubelet-insecure-tls`: any.
+    Insecure,
+}
+
+/// A certificate chain and its key, in PEM files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PairFiles {
+    /// The chain, leaf first.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// What is remembered, and what is made of it. Each field names the value that restores upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryConfig {
+    /// `history.hold`: how long the last usage is served when readings fail to come. Upstream: zero.
+    pub hold: Duration,
+    /// `history.falling_counter`. Upstream: [`FallingCounter::OmitContainer`].
+    pub falling_counter: FallingCounter,
+    /// `history.pod_on_two_nodes`. Upstream: [`PodOnTwoNodes::FirstAnswer`].
+    pub pod_on_two_nodes: PodOnTwoNodes,
+    /// `history.timestamp`. Upstream: [`TimestampOf::LastLine`].
+    pub timestamp: TimestampOf,
+}
+
+/// What becomes of a pod when the CPU counter of one container falls although it did not restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FallingCounter {
+    /// The pod is left out until the next reading: an autoscaler sees "unknown", not "less".
+    OmitPod,
+    /// The pod is served without the container.
+    OmitContainer,
+}
+
+/// Which node's word counts when two report the same pod (a pod that moved, a node that came back).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PodOnTwoNodes {
+    /// That of the node where a container of the pod started last.
+    NewestStart,
+    /// That of the node which answered first in the tick, at random.
+    FirstAnswer,
+}
+
+/// Which line's timestamp is the sample's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimestampOf {
+    /// The CPU line's: it is the CPU rate that is computed with it.
+    Cpu,
+    /// That of whichever line comes last, in practice memory's.
+    LastLine,
+}
+
+/// How answers look, where that is a choice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiConfig {
+    /// `api.container_order`. Upstream: random; [`ContainerOrder::AsReported`] is the nearest to it.
+    pub container_order: ContainerOrder,
+}
+
+/// In which order a pod's containers are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContainerOrder {
+    /// By name.
+    ByName,
+    /// As the kubelet printed them.
+    AsReported,
+}
+
+/// The HTTPS listener.
+#[derive(Clone, Debug)]
+pub struct ServingConfig {
+    /// `--bind-address`; None stands for all addresses of all families.
+    pub bind_address: Option<IpAddr>,
+    /// `--secure-port`; zero (for tests) lets the system choose.
+    pub port: u16,
+    /// `--tls-cert-file`, `--tls-private-key-file`; None: a self-signed pair in `cert_dir`.
+    pub pair: Option<PairFiles>,
+    /// `--cert-dir`, where the self-signed pair is kept as apiserver.crt and apiserver.key.
+    pub cert_dir: PathBuf,
+    /// `--tls-min-version`: whether TLS 1.2 is spoken as well as 1.3.
+    pub min_version: TlsVersion,
+    /// `--disable-http2-serving`.
+    pub http2: bool,
+    /// `--http2-max-streams-per-connection`; upstream's 0 means its library's default, 100.
+    pub max_streams: u32,
+    /// `--max-requests-inflight`; None: no limit.
+    pub max_in_flight: Option<NonZeroUsize>,
+    /// `--request-timeout`.
+    pub request_timeout: Duration,
+    /// `--shutdown-delay-duration`: how long requests are still accepted after a signal, while /readyz fails.
+    pub shutdown_delay: Duration,
+    /// `--shutdown-send-retry-after`.
+    pub shutdown_send_retry_after: bool,
+    /// `--permit-port-sharing`: SO_REUSEPORT.
+    pub share_port: bool,
+    /// `--permit-address-sharing`: SO_REUSEADDR.
+    pub share_address: bool,
+    /// `serving.max_connections`: more are accepted only when others have ended.
+    pub max_connections: NonZeroUsize,
+}
+
+/// The lowest TLS version that is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// TLS 1.2 and 1.3.
+    Tls12,
+    /// TLS 1.3 only.
+    Tls13,
+}
+
+/// Who a request comes from.
+#[derive(Clone, Debug)]
+pub struct AuthenticationConfig {
+    /// `--authentication-kubeconfig`, for TokenReviews and the ConfigMap; None: as `Config::kubeconfig`.
+    pub kubeconfig: Option<PathBuf>,
+    /// `--authentication-skip-lookup`: do not read the ConfigMap extension-apiserver-authentication.
+    pub skip_lookup: bool,
+    /// `--authentication-tolerate-lookup-failure`: start although the ConfigMap cannot be read.
+    pub tolerate_lookup_failure: bool,
+    /// `--authentication-token-webhook-cache-ttl`.
+    pub token_cache_ttl: Duration,
+    /// `--client-ca-file`; goes before the ConfigMap's.
+    pub client_ca_file: Option<PathBuf>,
+    /// `--requestheader-*`, where `--requestheader-client-ca-file` is given; goes before the ConfigMap's.
+    pub request_header: Option<RequestHeaderFiles>,
+}
+
+/// A front proxy that the flags describe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestHeaderFiles {
+    /// `--requestheader-client-ca-file`.
+    pub client_ca_file: PathBuf,
+    /// `--requestheader-allowed-names`; empty: any name under the CA.
+    pub allowed_names: Vec<String>,
+    /// `--requestheader-username-headers`.
+    pub username_headers: Vec<String>,
+    /// `--requestheader-uid-headers`.
+    pub uid_headers: Vec<String>,
+    /// `--requestheader-group-headers`.
+    pub group_headers: Vec<String>,
+    /// `--requestheader-extra-headers-prefix`.
+    pub extra_headers_prefix: Vec<String>,
+}
+
+/// What callers may do.
+#[derive(Clone, Debug)]
+pub struct AuthorizationConfig {
+    /// `--authorization-kubeconfig`, for SubjectAccessReviews; None: as `Config::kubeconfig`.
+    pub kubeconfig: Option<PathBuf>,
+    /// `--authorization-always-allow-paths`; a trailing `*` makes a prefix.
+    pub always_allow_paths: Vec<String>,
+    /// `--authorization-webhook-cache-authorized-ttl`.
+    pub allowed_cache_ttl: Duration,
+    /// `--authorization-webhook-cache-unauthorized-ttl`.
+    pub denied_cache_ttl: Duration,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoggingConfig {
+    /// `--logging-format`.
+    pub format: LogFormat,
+    /// `-v`: 0 to 3 log changes of state, 4 and 5 every tick and request, 6 and more every object.
+    pub verbosity: u8,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}

@@ -1,0 +1,14 @@
+//! metrics-gateway: a drop-in for Kubernetes metrics-server whose policies are plugins.
+//!
+//! Read in this order; data flows down it. `ARCHITECTURE.md` has the bird's view.
+
+pub mod args;
+pub mod config;
+pub mod model;
+
+pub mod decode;
+pub mod discovery;
+pub mod scrape;
+pub mod store;
+
+pub mod auth;
