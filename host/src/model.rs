@@ -139,27 +139,42 @@ pub struct Sample {
 pub struct Batch<'a> {
     /// The node's own sample; none where the answer held no complete one.
     pub node: Option<Sample>,
-    /// The pods of which every container is complete, in the order in which the answer first names them.
-    pub pods: Vec<PodSamples<'a>>,
+    /// Containers, those of one pod side by side.
+    containers: Vec<ContainerSample<'a>>,
     /// What was left out, and why.
     pub left_out: LeftOut,
 }
 
-/// The samples of one pod's containers.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PodSamples<'a> {
-    /// The pod's namespace.
-    pub namespace: Cow<'a, str>,
-    /// The pod's name.
-    pub name: Cow<'a, str>,
-    /// Its containers, in the order in which the answer first names them; never empty.
-    pub containers: Vec<(Cow<'a, str>, Sample)>,
+impl<'a> Batch<'a> {
+    /// Brings the containers of each pod together; within a pod they stay in the order in which they came.
+    pub fn new(node: Option<Sample>, mut containers: Vec<ContainerSample<'a>>, left_out: LeftOut) -> Self {
+        containers.sort_by(|a, b| a.pod().cmp(&b.pod()));
+        Self { node, containers, left_out }
+    }
+
+    /// The containers of one pod after another; no slice is empty.
+    pub fn pods(&self) -> impl Iterator<Item = &[ContainerSample<'a>]> {
+        self.containers.chunk_by(|a, b| a.pod() == b.pod())
+    }
 }
 
-impl PodSamples<'_> {
-    /// Which pod this is.
+/// The sample of one container, and whose it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ContainerSample<'a> {
+    /// The namespace of the pod.
+    pub namespace: Cow<'a, str>,
+    /// The name of the pod.
+    pub pod: Cow<'a, str>,
+    /// The name of the container in its pod.
+    pub container: Cow<'a, str>,
+    /// What was read.
+    pub sample: Sample,
+}
+
+impl ContainerSample<'_> {
+    /// Which pod the container is of.
     pub fn pod(&self) -> PodRef<'_> {
-        PodRef { namespace: &self.namespace, name: &self.name }
+        PodRef { namespace: &self.namespace, name: &self.pod }
     }
 }
 
