@@ -2,7 +2,7 @@
 //!
 //! A pod that stops running leaves the watch's selection, which the API server tells as if it were deleted.
 //!
-//! [`RunningPod`] says `metadata_api`, and so kube asks for `PartialObjectMetadata` in its `Accept` header. kube's own
+//! `RunningPod` says `metadata_api`, and so kube asks for `PartialObjectMetadata` in its `Accept` header. kube's own
 //! `PartialObjectMeta` would do the same but decode, and hold for a whole page, annotations, owners and the lists of
 //! managed fields, which are the bulk of a pod's metadata.
 
