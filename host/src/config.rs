@@ -1,16 +1,24 @@
 //! The configuration: checked, complete and immutable. All that later modules see of flags and of gateway.toml.
 //!
 //! [`args`](crate::args) holds what the command line said, [`file::RawConfig`] what gateway.toml said;
-//! [`check::check`] turns both into one [`Config`] or into every [`check::Problem`] it found.
+//! [`check::check`] turns both into one [`Config`] or into every [`Problem`] it found. [`load`] does all of it.
 
 pub mod check;
 pub mod file;
+pub mod problem;
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use check::{Checked, check};
+use file::RawConfig;
+pub use problem::{Problem, Problems};
+
+use crate::args::Args;
 use crate::model::policy::PreferredAddresses;
 use crate::model::selector::LabelSelector;
 
@@ -33,6 +41,43 @@ pub struct Config {
     pub authorization: AuthorizationConfig,
     /// What is logged, and how.
     pub logging: LoggingConfig,
+}
+
+/// Reads the file of `--config`, if there is one, and checks it together with the command line. The second value
+/// holds what the operator should know, one line each: the warnings of `args` first.
+///
+/// # Errors
+/// Every problem of the file and of the flags.
+pub fn load(args: &Args) -> Result<(Config, Vec<String>), Problems> {
+    let (raw, mut problems) = read_file(&args.config);
+    match check(&raw, args) {
+        Ok(Checked { config, warnings }) if problems.is_empty() => {
+            Ok((config, args.warnings.iter().cloned().chain(warnings).collect()))
+        }
+        Ok(_) => Err(Problems(problems)),
+        Err(more) => {
+            problems.extend(more);
+            Err(Problems(problems))
+        }
+    }
+}
+
+fn read_file(file: &str) -> (RawConfig, Vec<Problem>) {
+    if file.is_empty() {
+        return (RawConfig::default(), Vec::new());
+    }
+    match read_bounded(file) {
+        Ok(text) => RawConfig::read(file, &text),
+        Err(error) => (RawConfig::default(), vec![Problem::new(format!("--config: cannot read {file:?}: {error}"))]),
+    }
+}
+
+/// The text of a file of at most 1 MiB, thousands of tenants; whatever is larger is not a gateway.toml.
+fn read_bounded(file: &str) -> io::Result<String> {
+    const MOST: u64 = 1 << 20;
+    let mut text = String::new();
+    let length = File::open(file)?.take(MOST + 1).read_to_string(&mut text)?;
+    if length as u64 > MOST { Err(io::Error::other("it is longer than 1 MiB")) } else { Ok(text) }
 }
 
 /// How often, and how, kubelets are asked.
@@ -155,7 +200,7 @@ pub struct ServingConfig {
     pub port: u16,
     /// `--tls-cert-file`, `--tls-private-key-file`; None: a self-signed pair in `cert_dir`.
     pub pair: Option<PairFiles>,
-    /// `--cert-dir`, where the self-signed pair is kept as apiserver.crt and apiserver.key.
+    /// `--cert-dir`, where the self-signed pair is kept as apiserver.crt and apiserver.key; empty: in memory only.
     pub cert_dir: PathBuf,
     /// `--tls-min-version`: whether TLS 1.2 is spoken as well as 1.3.
     pub min_version: TlsVersion,
@@ -227,7 +272,7 @@ pub struct RequestHeaderFiles {
 pub struct AuthorizationConfig {
     /// `--authorization-kubeconfig`, for SubjectAccessReviews; None: as `Config::kubeconfig`.
     pub kubeconfig: Option<PathBuf>,
-    /// `--authorization-always-allow-paths`; a trailing `*` makes a prefix.
+    /// `--authorization-always-allow-paths`, each with its leading slash; a trailing `*` makes a prefix.
     pub always_allow_paths: Vec<String>,
     /// `--authorization-webhook-cache-authorized-ttl`.
     pub allowed_cache_ttl: Duration,

@@ -1,1 +1,500 @@
-//! (to come)
+//! (RawConfig, Args) to a [`Config`], or to every [`Problem`] there is.
+//!
+//! Defaults that metrics-server does not have stand here, each with its reason; so do ranges, and rules between
+//! settings. What is allowed but worth knowing comes out as a warning.
+//!
+//! Absent on purpose: files, clock, network. Whether a certificate can be read is for whoever reads it.
+//!
+//! Rules and texts: metrics-server v0.9.0, `cmd/metrics-server/app/options`, and `k8s.io/apiserver` v0.36,
+//! `pkg/server/options`. Upstream prints its first problem only; we print all. Its texts are kept, inconsistent as
+//! they are, because people search for them.
+
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::file::{Located, RawConfig};
+use super::problem::Problem;
+use super::{
+    ApiConfig, AuthenticationConfig, AuthorizationConfig, Config, ContainerOrder, FallingCounter, HistoryConfig,
+    KubeletTls, KubeletVerify, LogFormat, LoggingConfig, PairFiles, PodOnTwoNodes, RequestHeaderFiles, ScrapeConfig,
+    ServingConfig, TimestampOf, TlsVersion,
+};
+use crate::args::Args;
+use crate::args::values::GoDuration;
+use crate::model::policy::PreferredAddresses;
+use crate::model::selector::LabelSelector;
+
+/// 5,000 nodes that answer in 50 ms keep 17 requests busy in 15 s. If one node in ten hangs until its timeout of 10 s,
+/// 500 x 10 s / 15 s = 333 more are taken. 512 carries both with room to spare, and bounds descriptors and memory.
+const CONCURRENCY: usize = 512;
+
+/// A kubelet with 500 pods of five containers answers with about 3 MiB; ten times that is no honest answer.
+const MAX_BODY: u64 = 32 << 20;
+
+/// One miss and the reading after it, with a margin for a late tick.
+const HOLD_RESOLUTIONS: u32 = 3;
+
+/// Older than this, usage describes a workload that may be gone; an autoscaler had better see nothing.
+const LONGEST_HOLD: Duration = Duration::from_secs(3600);
+
+/// Two API servers need a handful; 10,000 leaves room for direct clients and stays below common descriptor limits.
+const MAX_CONNECTIONS: usize = 10_000;
+
+/// What the API server library serves when it is told 0.
+const MAX_STREAMS: u32 = 100;
+
+/// metrics-server's own floor: kubelets refresh their figures about that often.
+const SHORTEST_RESOLUTION: GoDuration = GoDuration::from_secs(10);
+
+/// A configuration without problems.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// The configuration.
+    pub config: Config,
+    /// What the operator should know about it; one line each.
+    pub warnings: Vec<String>,
+}
+
+/// Puts both together and judges them.
+///
+/// # Errors
+/// All problems, those of the command line first.
+pub fn check(raw: &RawConfig, args: &Args) -> Result<Checked, Vec<Problem>> {
+    let mut found = Findings::default();
+    check_without_effect(args, &mut found);
+    let config = Config {
+        kubeconfig: path(&args.kubeconfig),
+        scrape: scrape(raw, args, &mut found),
+        history: history(raw, args, &mut found),
+        api: ApiConfig { container_order: value(&raw.api.container_order, ContainerOrder::ByName) },
+        serving: serving(raw, args, &mut found),
+        authentication: authentication(args, &mut found),
+        authorization: authorization(args, &mut found),
+        logging: logging(args, &mut found),
+    };
+    if found.problems.is_empty() { Ok(Checked { config, warnings: found.warnings }) } else { Err(found.problems) }
+}
+
+/// What was found so far. Checking goes on after a problem, with a stand-in that is never used.
+#[derive(Default)]
+struct Findings {
+    problems: Vec<Problem>,
+    warnings: Vec<String>,
+}
+
+impl Findings {
+    fn refuse_if(&mut self, wrong: bool, text: &str) {
+        if wrong {
+            self.refuse(text);
+        }
+    }
+
+    fn refuse(&mut self, text: impl Into<String>) {
+        self.problems.push(Problem::new(text));
+    }
+
+    fn warn(&mut self, text: impl Into<String>) {
+        self.warnings.push(text.into());
+    }
+
+    /// The duration, which may not be negative; `text` says so in upstream's words.
+    fn not_negative(&mut self, duration: GoDuration, text: &str) -> Duration {
+        self.refuse_if(duration.nanos() < 0, text);
+        duration.unsigned().unwrap_or_default()
+    }
+
+    /// The duration, which must be more than zero.
+    fn positive(&mut self, duration: GoDuration, text: &str) -> Duration {
+        self.refuse_if(duration.nanos() <= 0, text);
+        duration.unsigned().unwrap_or_default()
+    }
+
+    /// The number of the file, or the default; at least 1 and at most `most`.
+    fn count(&mut self, written: &Option<Located<u64>>, default: usize, most: usize) -> NonZeroUsize {
+        let number = self.within(written, default as u64, 1..=most as u64, u64::to_string);
+        usize::try_from(number).ok().and_then(NonZeroUsize::new).unwrap_or(NonZeroUsize::MIN)
+    }
+
+    fn within(
+        &mut self,
+        written: &Option<Located<u64>>,
+        default: u64,
+        range: std::ops::RangeInclusive<u64>,
+        show: fn(&u64) -> String,
+    ) -> u64 {
+        let Some(Located { value, place }) = written else { return default };
+        if !range.contains(value) {
+            let text = format!("{} is not between {} and {}", show(value), show(range.start()), show(range.end()));
+            self.problems.push(Problem::at(place.clone(), text));
+        }
+        *value
+    }
+}
+
+fn value<T: Copy>(written: &Option<Located<T>>, default: T) -> T {
+    written.as_ref().map_or(default, |located| located.value)
+}
+
+fn path(text: &str) -> Option<PathBuf> {
+    (!text.is_empty()).then(|| PathBuf::from(text))
+}
+
+fn scrape(raw: &RawConfig, args: &Args, found: &mut Findings) -> ScrapeConfig {
+    let resolution = resolution(args, found);
+    let tls = kubelet_tls(args, found);
+    let timeout = found.positive(args.kubelet_request_timeout, "kubelet-request-timeout should be positive");
+    let largest = 1 << 30; // Beyond, one node could take the memory of the whole process.
+    let max_body = found.within(&raw.scrape.max_body, MAX_BODY, (64 << 10)..=largest, |bytes| format!("{bytes}B"));
+    ScrapeConfig {
+        resolution,
+        timeout,
+        nodes: node_selector(args, found),
+        addresses: PreferredAddresses {
+            kinds: args.kubelet_preferred_address_types.clone(),
+            use_node_status_port: args.kubelet_use_node_status_port,
+            port: kubelet_port(args, found),
+            // Upstream does not, and loses the node; an address that cannot be connected to has seen no credentials.
+            try_all: value(&raw.scrape.try_all_addresses, true),
+        },
+        tls,
+        // The ceiling is far above what a machine's descriptors allow to be useful.
+        concurrency: found.count(&raw.scrape.concurrency, CONCURRENCY, 10_000),
+        max_body: usize::try_from(max_body).unwrap_or(usize::MAX),
+        gzip: value(&raw.scrape.gzip, true),
+    }
+}
+
+fn resolution(args: &Args, found: &mut Findings) -> Duration {
+    let (resolution, timeout) = (args.metric_resolution, args.kubelet_request_timeout);
+    if resolution < SHORTEST_RESOLUTION {
+        let text = "metric-resolution should be a time duration at least 10s, but value";
+        found.refuse(format!("{text} {resolution} provided"));
+    }
+    // A tick must be able to end before the next one starts, with a tenth of it to spare.
+    if i128::from(resolution.nanos()) * 9 / 10 < i128::from(timeout.nanos()) {
+        found.refuse(format!(
+            "metric-resolution should be larger than kubelet-request-timeout, but metric-resolution value {resolution} \
+             kubelet-request-timeout value {timeout} provided"
+        ));
+    }
+    resolution.unsigned().unwrap_or_default()
+}
+
+fn kubelet_tls(args: &Args, found: &mut Findings) -> KubeletTls {
+    let authority = path(&args.kubelet_certificate_authority);
+    let (certificate, key) = (path(&args.kubelet_client_certificate), path(&args.kubelet_client_key));
+    let (insecure, plain) = (args.kubelet_insecure_tls, args.deprecated_kubelet_completely_insecure);
+    let both = |one: &str, other: &str| format!("cannot use both --{one} and --{other}");
+    let completely = "deprecated-kubelet-completely-insecure";
+
+    let clash = both("kubelet-certificate-authority", "kubelet-insecure-tls");
+    found.refuse_if(authority.is_some() && insecure, &clash);
+    let text = "need both --kubelet-client-key and --kubelet-client-certificate";
+    found.refuse_if(key.is_some() != certificate.is_some(), text);
+    found.refuse_if(key.is_some() && plain, &both("kubelet-client-key", completely));
+    found.refuse_if(certificate.is_some() && plain, &both("kubelet-client-certificate", completely));
+    found.refuse_if(insecure && plain, &both("kubelet-insecure-tls", completely));
+    found.refuse_if(authority.is_some() && plain, &both("kubelet-certificate-authority", completely));
+
+    if plain {
+        found.warn(format!(
+            "--{completely}: kubelets are asked over plain HTTP; anyone on the way can read and change the figures"
+        ));
+        return KubeletTls::Plain;
+    }
+    let verify = match authority {
+        _ if insecure => KubeletVerify::Insecure,
+        Some(file) => KubeletVerify::File(file),
+        None => KubeletVerify::ClusterCa,
+    };
+    let client_pair = certificate.zip(key).map(|(certificate, key)| PairFiles { certificate, key });
+    KubeletTls::Tls { verify, client_pair }
+}
+
+fn node_selector(args: &Args, found: &mut Findings) -> LabelSelector {
+    LabelSelector::parse(args.node_selector.trim()).unwrap_or_else(|error| {
+        found.refuse(format!("--node-selector: {error}"));
+        LabelSelector::default()
+    })
+}
+
+fn kubelet_port(args: &Args, found: &mut Findings) -> u16 {
+    let port = u16::try_from(args.kubelet_port).ok().filter(|port| *port > 0);
+    port.unwrap_or_else(|| {
+        found.refuse(format!("--kubelet-port {} must be between 1 and 65535, inclusive", args.kubelet_port));
+        0
+    })
+}
+
+fn history(raw: &RawConfig, args: &Args, found: &mut Findings) -> HistoryConfig {
+    let history = &raw.history;
+    HistoryConfig {
+        hold: hold(raw, args, found),
+        falling_counter: value(&history.falling_counter, FallingCounter::OmitPod),
+        pod_on_two_nodes: value(&history.pod_on_two_nodes, PodOnTwoNodes::NewestStart),
+        timestamp: value(&history.timestamp, TimestampOf::Cpu),
+    }
+}
+
+fn hold(raw: &RawConfig, args: &Args, found: &mut Findings) -> Duration {
+    let resolution = args.metric_resolution.unsigned().unwrap_or_default();
+    let Some(Located { value: hold, place }) = &raw.history.hold else {
+        return resolution.saturating_mul(HOLD_RESOLUTIONS);
+    };
+    let shown = GoDuration::from(*hold);
+    if *hold > LONGEST_HOLD {
+        let text = format!("{shown} is longer than {}", GoDuration::from(LONGEST_HOLD));
+        found.problems.push(Problem::at(place.clone(), text));
+    } else if !hold.is_zero() && *hold < resolution {
+        let resolution = args.metric_resolution;
+        found.warn(format!(
+            "{place}: {shown} is shorter than one --metric-resolution ({resolution}), so that no miss is held"
+        ));
+    }
+    *hold
+}
+
+fn serving(raw: &RawConfig, args: &Args, found: &mut Findings) -> ServingConfig {
+    check_cipher_suites(args, found);
+    ServingConfig {
+        bind_address: args.bind_address.filter(|address: &IpAddr| !address.is_unspecified()),
+        port: secure_port(args, found),
+        pair: serving_pair(args, found),
+        cert_dir: PathBuf::from(&args.cert_dir),
+        min_version: min_version(args, found),
+        http2: !args.disable_http2_serving,
+        max_streams: max_streams(args, found),
+        max_in_flight: max_in_flight(args, found),
+        request_timeout: request_timeout(args, found),
+        shutdown_delay: found
+            .not_negative(args.shutdown_delay_duration, "--shutdown-delay-duration can not be negative value"),
+        shutdown_send_retry_after: args.shutdown_send_retry_after,
+        share_port: args.permit_port_sharing,
+        share_address: args.permit_address_sharing,
+        max_connections: found.count(&raw.serving.max_connections, MAX_CONNECTIONS, 1_000_000),
+    }
+}
+
+fn secure_port(args: &Args, found: &mut Findings) -> u16 {
+    u16::try_from(args.secure_port).unwrap_or_else(|_| {
+        let range = "must be between 0 and 65535, inclusive. 0 for turning off secure port";
+        found.refuse(format!("--secure-port {} {range}", args.secure_port));
+        0
+    })
+}
+
+fn serving_pair(args: &Args, found: &mut Findings) -> Option<PairFiles> {
+    let (certificate, key) = (path(&args.tls_cert_file), path(&args.tls_private_key_file));
+    found.refuse_if(certificate.is_some() != key.is_some(), "need both --tls-cert-file and --tls-private-key-file");
+    certificate.zip(key).map(|(certificate, key)| PairFiles { certificate, key })
+}
+
+fn min_version(args: &Args, found: &mut Findings) -> TlsVersion {
+    match args.tls_min_version.as_str() {
+        "" | "VersionTLS12" => TlsVersion::Tls12,
+        "VersionTLS13" => TlsVersion::Tls13,
+        "VersionTLS10" | "VersionTLS11" => {
+            found
+                .warn(format!("--tls-min-version={}: TLS 1.2 is the lowest version spoken here", args.tls_min_version));
+            TlsVersion::Tls12
+        }
+        unknown => {
+            found.refuse(format!("unknown tls version {unknown:?}"));
+            TlsVersion::Tls12
+        }
+    }
+}
+
+fn max_streams(args: &Args, found: &mut Findings) -> u32 {
+    match u32::try_from(args.http2_max_streams_per_connection) {
+        Ok(0) => MAX_STREAMS,
+        Ok(streams) => streams,
+        Err(_) => {
+            let streams = args.http2_max_streams_per_connection;
+            found.refuse(format!("--http2-max-streams-per-connection {streams} must be between 0 and {}", u32::MAX));
+            MAX_STREAMS
+        }
+    }
+}
+
+fn max_in_flight(args: &Args, found: &mut Findings) -> Option<NonZeroUsize> {
+    let most = args.max_requests_inflight;
+    found.refuse_if(most < 0, "--max-requests-inflight can not be negative value");
+    usize::try_from(most).ok().and_then(NonZeroUsize::new)
+}
+
+fn request_timeout(args: &Args, found: &mut Findings) -> Duration {
+    // Upstream accepts zero, and then answers every request with a timeout.
+    found.refuse_if(args.request_timeout.nanos() == 0, "--request-timeout should be positive");
+    found.not_negative(args.request_timeout, "--request-timeout can not be negative value")
+}
+
+/// The suites that Go knows by name, as far as they are also offered here.
+const OFFERED_SUITES: [&str; 11] = [
+    "TLS_AES_128_GCM_SHA256",
+    "TLS_AES_256_GCM_SHA384",
+    "TLS_CHACHA20_POLY1305_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+];
+
+/// Those that Go knows and the TLS library here rightly does not: no forward secrecy, CBC, RC4 or 3DES.
+const REFUSED_SUITES: [&str; 16] = [
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA",
+    "TLS_ECDHE_ECDSA_WITH_RC4_128_SHA",
+    "TLS_ECDHE_RSA_WITH_3DES_EDE_CBC_SHA",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA",
+    "TLS_ECDHE_RSA_WITH_RC4_128_SHA",
+    "TLS_RSA_WITH_3DES_EDE_CBC_SHA",
+    "TLS_RSA_WITH_AES_128_CBC_SHA",
+    "TLS_RSA_WITH_AES_128_CBC_SHA256",
+    "TLS_RSA_WITH_AES_128_GCM_SHA256",
+    "TLS_RSA_WITH_AES_256_CBC_SHA",
+    "TLS_RSA_WITH_AES_256_GCM_SHA384",
+    "TLS_RSA_WITH_RC4_128_SHA",
+];
+
+/// The list has no effect, but a name that does not exist is a slip, and a list of which nothing is offered a refusal.
+fn check_cipher_suites(args: &Args, found: &mut Findings) {
+    let suites = &args.tls_cipher_suites;
+    let offered = |suite: &String| OFFERED_SUITES.contains(&suite.as_str());
+    let known = |suite: &String| offered(suite) || REFUSED_SUITES.contains(&suite.as_str());
+    if let Some(unknown) = suites.iter().find(|suite| !known(suite)) {
+        found.refuse(format!("Cipher suite {unknown} not supported or doesn't exist"));
+    } else if !suites.is_empty() && !suites.iter().any(offered) {
+        found.refuse(format!("--tls-cipher-suites: none of {} is offered here", suites.join(", ")));
+    }
+}
+
+fn authentication(args: &Args, found: &mut Findings) -> AuthenticationConfig {
+    let ttl = "--authentication-token-webhook-cache-ttl can not be negative value";
+    AuthenticationConfig {
+        kubeconfig: path(&args.authentication_kubeconfig),
+        skip_lookup: args.authentication_skip_lookup,
+        tolerate_lookup_failure: args.authentication_tolerate_lookup_failure,
+        token_cache_ttl: found.not_negative(args.authentication_token_webhook_cache_ttl, ttl),
+        client_ca_file: path(&args.client_ca_file),
+        request_header: request_header(args, found),
+    }
+}
+
+fn request_header(args: &Args, found: &mut Findings) -> Option<RequestHeaderFiles> {
+    let lists = [
+        ("requestheader-username-headers", &args.requestheader_username_headers),
+        ("requestheader-uid-headers", &args.requestheader_uid_headers),
+        ("requestheader-group-headers", &args.requestheader_group_headers),
+        ("requestheader-extra-headers-prefix", &args.requestheader_extra_headers_prefix),
+        ("requestheader-allowed-names", &args.requestheader_allowed_names),
+    ];
+    for (flag, list) in lists {
+        found.refuse_if(list.iter().any(|value| value.trim().is_empty()), &format!("empty value in {flag:?}"));
+    }
+    let files = RequestHeaderFiles {
+        client_ca_file: path(&args.requestheader_client_ca_file)?,
+        allowed_names: args.requestheader_allowed_names.clone(),
+        username_headers: args.requestheader_username_headers.clone(),
+        uid_headers: args.requestheader_uid_headers.clone(),
+        group_headers: args.requestheader_group_headers.clone(),
+        extra_headers_prefix: args.requestheader_extra_headers_prefix.clone(),
+    };
+    if files.allowed_names.is_empty() {
+        found.warn(
+            "--requestheader-client-ca-file without --requestheader-allowed-names: whoever holds a certificate under \
+             that CA may claim to be anyone",
+        );
+    }
+    Some(files)
+}
+
+fn authorization(args: &Args, found: &mut Findings) -> AuthorizationConfig {
+    let allowed = "--authorization-webhook-cache-authorized-ttl can not be negative value";
+    let denied = "--authorization-webhook-cache-unauthorized-ttl can not be negative value";
+    AuthorizationConfig {
+        kubeconfig: path(&args.authorization_kubeconfig),
+        always_allow_paths: args
+            .authorization_always_allow_paths
+            .iter()
+            .map(|path| allowed_path(path, found))
+            .collect(),
+        allowed_cache_ttl: found.not_negative(args.authorization_webhook_cache_authorized_ttl, allowed),
+        denied_cache_ttl: found.not_negative(args.authorization_webhook_cache_unauthorized_ttl, denied),
+    }
+}
+
+/// The path with its leading slash, which may be left out on the command line.
+fn allowed_path(path: &str, found: &mut Findings) -> String {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    if path.find('*').is_some_and(|star| star + 1 < path.len()) {
+        found.refuse(format!("only trailing * allowed in {path:?}"));
+    }
+    format!("/{path}")
+}
+
+fn logging(args: &Args, found: &mut Findings) -> LoggingConfig {
+    let format = match args.logging_format.as_str() {
+        "text" => LogFormat::Text,
+        "json" => LogFormat::Json,
+        unknown => {
+            found.refuse(format!("format: Invalid value: {unknown:?}: Unsupported log format"));
+            LogFormat::Text
+        }
+    };
+    LoggingConfig { format, verbosity: u8::try_from(args.verbosity).unwrap_or(u8::MAX) }
+}
+
+/// Flags that do nothing here, but that upstream checks: a command line is as good or as bad as it is there.
+fn check_without_effect(args: &Args, found: &mut Findings) {
+    let negative = |duration: GoDuration| duration.nanos() < 0;
+    found.refuse_if(negative(args.livez_grace_period), "--livez-grace-period can not be a negative value");
+    let text = "--max-mutating-requests-inflight can not be negative value";
+    found.refuse_if(args.max_mutating_requests_inflight < 0, text);
+    let text = "--goaway-chance can not be less than 0 or greater than 0.02";
+    found.refuse_if(!(0.0..=0.02).contains(&args.goaway_chance), text);
+    found.refuse_if(args.min_request_timeout < 0, "--min-request-timeout can not be negative value");
+    let text = "--storage-initialization-timeout can not be negative value";
+    found.refuse_if(negative(args.storage_initialization_timeout), text);
+    let text = "shutdown-watch-termination-grace-period, if provided, can not be a negative value";
+    found.refuse_if(negative(args.shutdown_watch_termination_grace_period), text);
+    let text = "--strict-transport-security-directives invalid, allowed values: max-age=expireTime, \
+                includeSubDomains, preload. see https://tools.ietf.org/html/rfc6797#section-6.1 for more information";
+    found.refuse_if(!args.strict_transport_security_directives.iter().all(|one| is_hsts_directive(one)), text);
+    check_alpha_logging(args, found);
+}
+
+fn is_hsts_directive(directive: &str) -> bool {
+    let directive = directive.trim();
+    directive == "includeSubDomains"
+        || directive == "preload"
+        || directive.strip_prefix("max-age=").is_some_and(|age| age.parse::<u64>().is_ok())
+}
+
+fn check_alpha_logging(args: &Args, found: &mut Findings) {
+    // A quantity is zero, whatever its unit, if no digit says otherwise.
+    let not_zero = |quantity: &str| quantity.contains(|digit| matches!(digit, '1'..='9'));
+    let gates: Vec<&str> = args.feature_gates.split(',').map(str::trim).collect();
+    let open = gates.iter().any(|gate| matches!(*gate, "LoggingAlphaOptions=true" | "AllAlpha=true"));
+    let options = [
+        (args.log_json_split_stream, "options.json.splitStream"),
+        (not_zero(&args.log_json_info_buffer_size), "options.json.infoBufferSize"),
+        (args.log_text_split_stream, "options.text.splitStream"),
+        (not_zero(&args.log_text_info_buffer_size), "options.text.infoBufferSize"),
+    ];
+    for (set, option) in options {
+        found.refuse_if(set && !open, &format!("{option}: Forbidden: Feature LoggingAlphaOptions is disabled"));
+    }
+}
+
+#[cfg(test)]
+mod tests;
