@@ -1,0 +1,283 @@
+//! May they? Administrators and always-allowed paths without asking, all else by a SubjectAccessReview.
+//!
+//! In: an [`Identity`] and the [`Attributes`] of the request. Out: a [`Caller`], or why not. Verdicts are remembered for
+//! the two configured times. One user's verdicts hold at most a sixteenth of the memory, and one user has at most 16
+//! questions under way; so whoever asks for thousands of different things waits for themselves and forgets their own.
+//!
+//! Errors are not remembered and not taken for permission: the request is refused as [`Refusal::Unavailable`]. (The
+//! reference says 500; with 503 and `Retry-After` client libraries come back.)
+//!
+//! Rules: `k8s.io/apiserver` v0.36, `plugin/pkg/authorizer/webhook/webhook.go`, `pkg/authorization/path/path.go`,
+//! `pkg/endpoints/filters/impersonation`.
+
+mod message;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::answers::{Answer, Answers, Limits, Secret};
+use super::identify::Impersonation;
+use super::review::{AccessReviewer, Again, Outage, ReviewError, persist};
+use super::{AUTHENTICATED, Attributes, Caller, Identity, Refusal, ResourceAttributes, UNAUTHENTICATED, User};
+use crate::config::AuthorizationConfig;
+use k8s_openapi::api::authorization::v1::{
+    NonResourceAttributes, ResourceAttributes as ReviewedResource, SubjectAccessReviewSpec, SubjectAccessReviewStatus,
+};
+
+pub(super) struct Permitter {
+    reviewer: Arc<dyn AccessReviewer>,
+    always_allowed: Vec<Allowed>,
+    verdicts: Answers<Result<Verdict, ReviewError>>,
+    secret: Secret,
+    keep: Keep,
+    outage: Arc<Outage>,
+}
+
+/// What the API server says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Verdict {
+    Allowed,
+    /// With the reason it gives, often none.
+    Denied(String),
+}
+
+/// How long verdicts are kept.
+#[derive(Clone, Copy)]
+struct Keep {
+    allowed: Duration,
+    denied: Duration,
+}
+
+/// As many as the reference remembers; a sixteenth for each user.
+const LIMITS: Limits = Limits { answers: 8192, answers_per_owner: 512, at_once: 128, at_once_per_asker: 16 };
+/// All attempts at one review together. Below the default request timeout, so that clients read why.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Questions whose attributes are longer than this are not remembered; the reference's number.
+const LONGEST_REMEMBERED: usize = 10_000;
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+impl Permitter {
+    pub(super) fn new(reviewer: Arc<dyn AccessReviewer>, config: &AuthorizationConfig) -> Self {
+        Self {
+            reviewer,
+            always_allowed: config.always_allow_paths.iter().map(|path| Allowed::read(path)).collect(),
+            verdicts: Answers::new(LIMITS),
+            secret: Secret::random(),
+            keep: Keep { allowed: config.allowed_cache_ttl, denied: config.denied_cache_ttl },
+            outage: Arc::new(Outage::new("SubjectAccessReviews")),
+        }
+    }
+
+    pub(super) async fn permit(&self, mut identity: Identity, attributes: &Attributes) -> Result<Caller, Refusal> {
+        if let Some(wish) = identity.impersonation.take() {
+            identity.user = self.impersonate(&identity.user, wish).await?;
+        }
+        self.check(&identity.user, attributes).await?;
+        Ok(Caller(identity))
+    }
+
+    async fn check(&self, user: &User, attributes: &Attributes) -> Result<(), Refusal> {
+        if user.is_master() || self.is_always_allowed(attributes) {
+            return Ok(());
+        }
+        match self.review(user, attributes).await {
+            Ok(Verdict::Allowed) => Ok(()),
+            Ok(Verdict::Denied(reason)) => Err(message::forbidden(user, attributes, &reason)),
+            Err(error) => Err(unavailable(user, &error)),
+        }
+    }
+
+    fn is_always_allowed(&self, attributes: &Attributes) -> bool {
+        let is_path = attributes.resource.is_none();
+        is_path && self.always_allowed.iter().any(|allowed| allowed.covers(&attributes.path))
+    }
+
+    async fn review(&self, user: &User, attributes: &Attributes) -> Result<Verdict, ReviewError> {
+        let spec = question(user, attributes);
+        let text = serde_json::to_vec(&spec).expect("strings, lists and maps of strings have a JSON form");
+        let key = self.secret.digest(&[&text]);
+        let asker = self.secret.digest(&[user.name.as_bytes()]);
+        let keep = if length(attributes) < LONGEST_REMEMBERED { self.keep } else { Keep::NOT_AT_ALL };
+        let (reviewer, outage) = (Arc::clone(&self.reviewer), Arc::clone(&self.outage));
+        let ask = || async move {
+            let answer = persist(PATIENCE, || reviewer.review_access(&spec)).await;
+            let value = answer.and_then(Verdict::read);
+            outage.note(&value);
+            Answer { keep: keep.of(&value), value, owner: asker }
+        };
+        self.verdicts.ask(key, asker, ask).await
+    }
+
+    /// The user that `user` wants to act as, if they may act as that user and as everything else they ask to be.
+    async fn impersonate(&self, user: &User, wish: Impersonation) -> Result<User, Refusal> {
+        for resource in impersonated(&wish) {
+            let attributes = Attributes { verb: "impersonate", path: String::new(), resource: Some(resource) };
+            self.check(user, &attributes).await?;
+        }
+        Ok(acting_as(wish))
+    }
+}
+
+impl Keep {
+    const NOT_AT_ALL: Self = Self { allowed: Duration::ZERO, denied: Duration::ZERO };
+
+    fn of(self, verdict: &Result<Verdict, ReviewError>) -> Duration {
+        match verdict {
+            Ok(Verdict::Allowed) => self.allowed,
+            Ok(Verdict::Denied(_)) => self.denied,
+            Err(_) => Duration::ZERO,
+        }
+    }
+}
+
+impl Verdict {
+    /// Neither allowed nor denied is a denial: nobody but the API server is asked.
+    fn read(status: SubjectAccessReviewStatus) -> Result<Self, ReviewError> {
+        match (status.allowed, status.denied.unwrap_or(false)) {
+            (true, true) => {
+                Err(ReviewError { text: "the API server both allows and denies it".to_owned(), again: Again::Never })
+            }
+            (true, false) => Ok(Self::Allowed),
+            (false, _) => Ok(Self::Denied(status.reason.unwrap_or_default())),
+        }
+    }
+}
+
+/// A path that is allowed to everybody, or a beginning of paths. Without the leading slash.
+enum Allowed {
+    Exactly(String),
+    Below(String),
+}
+
+impl Allowed {
+    fn read(text: &str) -> Self {
+        let path = without_slash(text);
+        match path.strip_suffix('*') {
+            Some(beginning) => Self::Below(beginning.to_owned()),
+            None => Self::Exactly(path.to_owned()),
+        }
+    }
+
+    fn covers(&self, path: &str) -> bool {
+        let path = without_slash(path);
+        match self {
+            Self::Exactly(allowed) => path == allowed,
+            Self::Below(beginning) => path.starts_with(beginning),
+        }
+    }
+}
+
+/// Without the first slash only: `//healthz` is another path than `/healthz`.
+fn without_slash(path: &str) -> &str {
+    path.strip_prefix('/').unwrap_or(path)
+}
+
+/// What the API server is asked. Empty fields are left out, as the reference does.
+///
+/// Selectors are left out as well: the question is then whether all objects may be listed, which never allows more.
+fn question(user: &User, attributes: &Attributes) -> SubjectAccessReviewSpec {
+    let verb = Some(attributes.verb.to_owned());
+    let mut spec = SubjectAccessReviewSpec {
+        user: given(&user.name),
+        uid: given(&user.uid),
+        groups: (!user.groups.is_empty()).then(|| user.groups.clone()),
+        extra: (!user.extra.is_empty()).then(|| user.extra.clone()),
+        ..SubjectAccessReviewSpec::default()
+    };
+    match &attributes.resource {
+        None => {
+            let path = given(&attributes.path);
+            spec.non_resource_attributes = Some(NonResourceAttributes { path, verb });
+        }
+        Some(resource) => spec.resource_attributes = Some(reviewed(resource, verb)),
+    }
+    spec
+}
+
+fn reviewed(resource: &ResourceAttributes, verb: Option<String>) -> ReviewedResource {
+    ReviewedResource {
+        group: given(&resource.group),
+        version: given(&resource.version),
+        namespace: given(&resource.namespace),
+        resource: given(&resource.resource),
+        subresource: given(&resource.subresource),
+        name: given(&resource.name),
+        verb: verb.filter(|verb| !verb.is_empty()),
+        field_selector: None,
+        label_selector: None,
+    }
+}
+
+fn given(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn length(attributes: &Attributes) -> usize {
+    let of_resource = |resource: &ResourceAttributes| {
+        let ResourceAttributes { group, version, namespace, resource, subresource, name, .. } = resource;
+        [group, version, namespace, resource, subresource, name].into_iter().map(String::len).sum()
+    };
+    attributes.verb.len() + attributes.path.len() + attributes.resource.as_ref().map_or(0, of_resource)
+}
+
+fn unavailable(user: &User, error: &ReviewError) -> Refusal {
+    let name = &user.name;
+    let message = format!("the API server could not be asked what user {name:?} may do: {error}; try again later");
+    Refusal::Unavailable { message, retry_after: RETRY_AFTER }
+}
+
+/// Everything that somebody asks to be, each a resource on which they need the verb `impersonate`.
+fn impersonated(wish: &Impersonation) -> Vec<ResourceAttributes> {
+    let mut resources = vec![match service_account(&wish.user) {
+        Some((namespace, name)) => {
+            ResourceAttributes { namespace: namespace.to_owned(), ..core("serviceaccounts", name) }
+        }
+        None => core("users", &wish.user),
+    }];
+    resources.extend(wish.groups.iter().map(|group| core("groups", group)));
+    for (key, values) in &wish.extra {
+        let attribute =
+            |value: &String| ResourceAttributes { subresource: key.clone(), ..authentication("userextras", value) };
+        resources.extend(values.iter().map(attribute));
+    }
+    resources.extend(wish.uid.iter().map(|uid| authentication("uids", uid)));
+    resources
+}
+
+fn core(resource: &str, name: &str) -> ResourceAttributes {
+    ResourceAttributes { resource: resource.to_owned(), name: name.to_owned(), ..ResourceAttributes::default() }
+}
+
+fn authentication(resource: &str, name: &str) -> ResourceAttributes {
+    let (group, version) = ("authentication.k8s.io".to_owned(), "v1".to_owned());
+    ResourceAttributes { group, version, ..core(resource, name) }
+}
+
+/// Namespace and name, where the user is a service account. A name of that form that no service account can have is
+/// an ordinary user's.
+fn service_account(user: &str) -> Option<(&str, &str)> {
+    let (namespace, name) = user.strip_prefix("system:serviceaccount:")?.split_once(':')?;
+    let is_label = |text: &str| {
+        let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        !text.is_empty() && text.bytes().all(is_inner) && !text.starts_with('-') && !text.ends_with('-')
+    };
+    let is_name = name.len() <= 253 && name.split('.').all(is_label);
+    (namespace.len() <= 63 && is_label(namespace) && is_name).then_some((namespace, name))
+}
+
+/// The user whom somebody acts as; in the groups that such a user is in anyway where none were named.
+fn acting_as(wish: Impersonation) -> User {
+    let mut groups = wish.groups;
+    if let Some((namespace, _)) = service_account(&wish.user).filter(|_| groups.is_empty()) {
+        groups = vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")];
+    }
+    let mut user = User { name: wish.user, uid: wish.uid.unwrap_or_default(), groups, extra: wish.extra };
+    if !user.is_in(AUTHENTICATED) && !user.is_in(UNAUTHENTICATED) {
+        let group = if user.is_anonymous() { UNAUTHENTICATED } else { AUTHENTICATED };
+        user.groups.push(group.to_owned());
+    }
+    user
+}
