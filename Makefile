@@ -1,0 +1,59 @@
+# Every target does its own set-up; `make` alone lists them. ARGS is handed to demo, bench and e2e.
+
+SHELL := /bin/bash
+ARGS ?=
+# How long `make fuzz` runs, and how many cases the property tests try where cargo-fuzz is missing.
+FUZZ_SECONDS ?= 60
+FUZZ_CASES ?= 20000
+SCRIPTS := .ci/run tests/e2e/run tests/e2e/kube-assets tests/e2e/real-cluster tests/e2e/lib.sh tests/e2e/promises/*.sh
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test e2e bench check fuzz clean toolchain
+
+help: ## List the targets
+	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r target text; do \
+		printf '  make %-7s %s\n' "$$target" "$$text"; done
+
+build: toolchain ## Build the release binary, target/release/metrics-gateway
+	cargo build --release -p metrics-gateway
+
+demo: toolchain ## Run the gateway on a cluster that fits in a process; ARGS=--once prints one table and exits
+	cargo build --release -p metrics-gateway
+	cargo run --release -p metrics-gateway-tests --bin demo -- $(ARGS)
+
+test: toolchain ## Run the unit, property and integration tests; needs no root
+	cargo test --workspace
+	@echo 'The end-to-end suite, in a real Kubernetes cluster, is: make e2e'
+
+e2e: ## Run the gateway in a real Kubernetes cluster on this machine; needs root on Debian; ARGS=hpa runs what is named so
+	tests/e2e/run $(ARGS)
+
+bench: toolchain ## Measure CPU, memory and latency against a simulated fleet; see ARGS=--help
+	cargo build --release -p metrics-gateway
+	cargo run --release -p metrics-gateway-tests --bin bench -- $(ARGS)
+
+check: toolchain ## Run what CI runs, but for the cluster: format, lints, documentation, tests, dependencies
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
+	$(MAKE) test
+	@if command -v shellcheck >/dev/null; then shellcheck -x $(SCRIPTS); else echo 'shellcheck is not installed: skipped'; fi
+	@if command -v cargo-deny >/dev/null; then cargo deny check; else echo 'cargo-deny is not installed: skipped'; fi
+
+fuzz: toolchain ## Fuzz the decoder for FUZZ_SECONDS (default 60); without cargo-fuzz, run FUZZ_CASES property cases
+	@if [[ -d host/fuzz ]] && command -v cargo-fuzz >/dev/null; then \
+		set -x; cd host && cargo +nightly fuzz run decode -- -max_total_time=$(FUZZ_SECONDS); \
+	else \
+		echo 'cargo-fuzz or its target is missing: running the property tests instead'; \
+		set -x; PROPTEST_CASES=$(FUZZ_CASES) cargo test --release -p metrics-gateway --lib decode; \
+	fi
+
+clean: ## Remove what was built; the programs of the test cluster stay in ~/.cache/kube-assets
+	cargo clean
+
+toolchain:
+	@command -v cargo >/dev/null || { echo 'cargo is missing: install the stable Rust toolchain with rustup'; exit 1; }
+	@if ! command -v cc >/dev/null || [[ ! -e /usr/include/stdlib.h ]]; then \
+		if [[ $$EUID == 0 ]] && command -v apt-get >/dev/null; then \
+			apt-get -q update && apt-get -q install -y --no-install-recommends gcc libc6-dev; \
+		else echo 'a C compiler is missing: install the packages gcc and libc6-dev'; exit 1; fi; fi
