@@ -18,10 +18,12 @@ build: toolchain ## Build the release binary, target/release/metrics-gateway
 	cargo build --release -p metrics-gateway
 
 demo: toolchain ## Run the gateway on a cluster that fits in a process; ARGS=--once prints one table and exits
-	cargo build --release -p metrics-gateway
-	cargo run --release -p metrics-gateway-tests --bin demo -- $(ARGS)
+	cargo build --release -p metrics-gateway -p metrics-gateway-tests --bin metrics-gateway --bin demo
+	cargo run --quiet --release -p metrics-gateway-tests --bin demo -- $(ARGS)
 
+# The integration tests start the real binary, which `cargo test` alone builds only for a package's own tests.
 test: toolchain ## Run the unit, property and integration tests; needs no root
+	cargo build --workspace --bins
 	cargo test --workspace
 	@echo 'The end-to-end suite, in a real Kubernetes cluster, is: make e2e'
 
@@ -29,8 +31,8 @@ e2e: ## Run the gateway in a real Kubernetes cluster on this machine; needs root
 	tests/e2e/run $(ARGS)
 
 bench: toolchain ## Measure CPU, memory and latency against a simulated fleet; see ARGS=--help
-	cargo build --release -p metrics-gateway
-	cargo run --release -p metrics-gateway-tests --bin bench -- $(ARGS)
+	cargo build --release -p metrics-gateway -p metrics-gateway-tests --bin metrics-gateway --bin bench
+	cargo run --quiet --release -p metrics-gateway-tests --bin bench -- $(ARGS)
 
 check: toolchain ## Run what CI runs, but for the cluster: format, lints, documentation, tests, dependencies
 	cargo fmt --all --check
