@@ -99,6 +99,9 @@ stop_gateway() { # NAME
     ! is_running "$1" || kill -KILL "$(cat "$RC_DIR/$1.pid")" || true # it may have ended just now
 }
 
+# logged GATEWAY NODE REASON: one line of its log names both; it is printed
+logged() { grep -m 1 -E "$2.*$3|$3.*$2" "$RC_DIR/log/$1.log" || fail "no line in the log of $1 names '$2' and '$3'"; }
+
 # call PORT PATH [CURL-ARGUMENT..]: asks a gateway directly, as whoever the arguments make us; fails only without an
 # answer. The server is verified by the name under which the API server knows it.
 call() {

@@ -7,8 +7,10 @@ raw() { # KUBECTL..
     local version
     for version in v1beta1 v1; do
         local base=/apis/metrics.k8s.io/$version
-        equal "$base/nodes" "NodeMetricsList metrics.k8s.io/$version" "$("$@" get --raw "$base/nodes" | kind_and_version)"
-        equal "$base/nodes/node1" "NodeMetrics metrics.k8s.io/$version" "$("$@" get --raw "$base/nodes/node1" | kind_and_version)"
+        equal "$base/nodes" "NodeMetricsList metrics.k8s.io/$version" \
+            "$("$@" get --raw "$base/nodes" | kind_and_version)"
+        equal "$base/nodes/node1" "NodeMetrics metrics.k8s.io/$version" \
+            "$("$@" get --raw "$base/nodes/node1" | kind_and_version)"
         equal "$base/pods" "PodMetricsList metrics.k8s.io/$version" "$("$@" get --raw "$base/pods" | kind_and_version)"
         equal "$base/.../pods" "PodMetricsList metrics.k8s.io/$version" \
             "$("$@" get --raw "$base/namespaces/default/pods" | kind_and_version)"

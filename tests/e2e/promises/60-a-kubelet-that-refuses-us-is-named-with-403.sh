@@ -37,6 +37,5 @@ equal "nodes served" "" "$(served_names $OTHER nodes)"
 equal "pods served" "" "$(served_names $OTHER pods)"
 equal "successful requests" 0 "$(counter $OTHER 'metrics_server_kubelet_request_total{success="true"}')"
 for node in node1 node2; do
-    line=$(grep -m 1 -E "$node.*403|403.*$node" "$RC_DIR/log/gateway-without-permission.log") || fail "no line in the log names $node and 403"
-    echo "$line"
+    logged gateway-without-permission "$node" 403
 done

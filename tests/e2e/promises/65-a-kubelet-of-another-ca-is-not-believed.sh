@@ -11,6 +11,5 @@ equal "nodes served" "" "$(served_names $OTHER nodes)"
 equal "pods served" "" "$(served_names $OTHER pods)"
 equal "successful requests" 0 "$(counter $OTHER 'metrics_server_kubelet_request_total{success="true"}')"
 for node in node1 node2; do
-    line=$(grep -m 1 -E "$node.*tls-ca|tls-ca.*$node" "$RC_DIR/log/gateway-with-wrong-ca.log") || fail "no line in the log names $node and tls-ca"
-    echo "$line"
+    logged gateway-with-wrong-ca "$node" tls-ca
 done

@@ -33,12 +33,12 @@ refused 401 Unauthorized "${FORGED[@]}" --cert "$RC_DIR/other-proxy.crt" --key "
 refused 401 Unauthorized -H 'Authorization: Bearer forged'
 refused 403 '"system:serviceaccount:default:nobody"' -H "Authorization: Bearer $(cat "$RC_DIR/nobody.token")"
 refused 403 '"someone"' --cert "$RC_FRONT_PROXY_CERT" --key "$RC_FRONT_PROXY_KEY" -H 'X-Remote-User: someone'
-equal "nodes for a reader" "node1 node2" "$(call "$PORT" "$NODES" --fail -H "Authorization: Bearer $(cat "$RC_DIR/reader.token")" |
-    jq -r '[.items[].metadata.name] | join(" ")')"
+answer=$(call "$PORT" "$NODES" --fail -H "Authorization: Bearer $(cat "$RC_DIR/reader.token")")
+equal "nodes for a reader" "node1 node2" "$(jq -r '[.items[].metadata.name] | join(" ")' <<<"$answer")"
 
 echo "-- through the API server"
-equal "anonymous through the API server" "403 Status" "$(inside curl --silent --cacert "$RC_CA" -w '%{http_code}' -o "$RC_DIR/anonymous" \
-    "${FORGED[@]}" "$RC_SERVER$NODES") $(jq -r .kind "$RC_DIR/anonymous")"
+code=$(inside curl --silent --cacert "$RC_CA" -w '%{http_code}' -o "$RC_DIR/anonymous" "${FORGED[@]}" "$RC_SERVER$NODES")
+equal "anonymous through the API server" "403 Status" "$code $(jq -r .kind "$RC_DIR/anonymous")"
 answer=$(k --kubeconfig "$RC_DIR/nobody.kubeconfig" top nodes 2>&1) && fail "an unprivileged account was served: $answer"
 echo "$answer"
 contains "kubectl top as an unprivileged account" 'cannot list resource "nodes" in API group "metrics.k8s.io"' "$answer"
