@@ -10,7 +10,9 @@
 //! Rules: `k8s.io/apiserver` v0.36, `plugin/pkg/authorizer/webhook/webhook.go`, `pkg/authorization/path/path.go`,
 //! `pkg/endpoints/filters/impersonation`.
 
+mod acting;
 mod message;
+mod question;
 
 #[cfg(test)]
 mod tests;
@@ -18,14 +20,13 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::authorization::v1::SubjectAccessReviewStatus;
+
 use super::answers::{Answer, Answers, Limits, Secret};
 use super::identify::Impersonation;
 use super::review::{AccessReviewer, Again, Outage, ReviewError, persist};
-use super::{AUTHENTICATED, Attributes, Caller, Identity, Refusal, ResourceAttributes, UNAUTHENTICATED, User};
+use super::{Attributes, Caller, Identity, Refusal, ResourceAttributes, User};
 use crate::config::AuthorizationConfig;
-use k8s_openapi::api::authorization::v1::{
-    NonResourceAttributes, ResourceAttributes as ReviewedResource, SubjectAccessReviewSpec, SubjectAccessReviewStatus,
-};
 
 pub(super) struct Permitter {
     reviewer: Arc<dyn AccessReviewer>,
@@ -96,7 +97,7 @@ impl Permitter {
     }
 
     async fn review(&self, user: &User, attributes: &Attributes) -> Result<Verdict, ReviewError> {
-        let spec = question(user, attributes);
+        let spec = question::about(user, attributes);
         let text = serde_json::to_vec(&spec).expect("strings, lists and maps of strings have a JSON form");
         let key = self.secret.digest(&[&text]);
         let asker = self.secret.digest(&[user.name.as_bytes()]);
@@ -113,11 +114,11 @@ impl Permitter {
 
     /// The user that `user` wants to act as, if they may act as that user and as everything else they ask to be.
     async fn impersonate(&self, user: &User, wish: Impersonation) -> Result<User, Refusal> {
-        for resource in impersonated(&wish) {
+        for resource in acting::resources(&wish) {
             let attributes = Attributes { verb: "impersonate", path: String::new(), resource: Some(resource) };
             self.check(user, &attributes).await?;
         }
-        Ok(acting_as(wish))
+        Ok(acting::user(wish))
     }
 }
 
@@ -175,46 +176,6 @@ fn without_slash(path: &str) -> &str {
     path.strip_prefix('/').unwrap_or(path)
 }
 
-/// What the API server is asked. Empty fields are left out, as the reference does.
-///
-/// Selectors are left out as well: the question is then whether all objects may be listed, which never allows more.
-fn question(user: &User, attributes: &Attributes) -> SubjectAccessReviewSpec {
-    let verb = Some(attributes.verb.to_owned());
-    let mut spec = SubjectAccessReviewSpec {
-        user: given(&user.name),
-        uid: given(&user.uid),
-        groups: (!user.groups.is_empty()).then(|| user.groups.clone()),
-        extra: (!user.extra.is_empty()).then(|| user.extra.clone()),
-        ..SubjectAccessReviewSpec::default()
-    };
-    match &attributes.resource {
-        None => {
-            let path = given(&attributes.path);
-            spec.non_resource_attributes = Some(NonResourceAttributes { path, verb });
-        }
-        Some(resource) => spec.resource_attributes = Some(reviewed(resource, verb)),
-    }
-    spec
-}
-
-fn reviewed(resource: &ResourceAttributes, verb: Option<String>) -> ReviewedResource {
-    ReviewedResource {
-        group: given(&resource.group),
-        version: given(&resource.version),
-        namespace: given(&resource.namespace),
-        resource: given(&resource.resource),
-        subresource: given(&resource.subresource),
-        name: given(&resource.name),
-        verb: verb.filter(|verb| !verb.is_empty()),
-        field_selector: None,
-        label_selector: None,
-    }
-}
-
-fn given(text: &str) -> Option<String> {
-    (!text.is_empty()).then(|| text.to_owned())
-}
-
 fn length(attributes: &Attributes) -> usize {
     let of_resource = |resource: &ResourceAttributes| {
         let ResourceAttributes { group, version, namespace, resource, subresource, name, .. } = resource;
@@ -227,57 +188,4 @@ fn unavailable(user: &User, error: &ReviewError) -> Refusal {
     let name = &user.name;
     let message = format!("the API server could not be asked what user {name:?} may do: {error}; try again later");
     Refusal::Unavailable { message, retry_after: RETRY_AFTER }
-}
-
-/// Everything that somebody asks to be, each a resource on which they need the verb `impersonate`.
-fn impersonated(wish: &Impersonation) -> Vec<ResourceAttributes> {
-    let mut resources = vec![match service_account(&wish.user) {
-        Some((namespace, name)) => {
-            ResourceAttributes { namespace: namespace.to_owned(), ..core("serviceaccounts", name) }
-        }
-        None => core("users", &wish.user),
-    }];
-    resources.extend(wish.groups.iter().map(|group| core("groups", group)));
-    for (key, values) in &wish.extra {
-        let attribute =
-            |value: &String| ResourceAttributes { subresource: key.clone(), ..authentication("userextras", value) };
-        resources.extend(values.iter().map(attribute));
-    }
-    resources.extend(wish.uid.iter().map(|uid| authentication("uids", uid)));
-    resources
-}
-
-fn core(resource: &str, name: &str) -> ResourceAttributes {
-    ResourceAttributes { resource: resource.to_owned(), name: name.to_owned(), ..ResourceAttributes::default() }
-}
-
-fn authentication(resource: &str, name: &str) -> ResourceAttributes {
-    let (group, version) = ("authentication.k8s.io".to_owned(), "v1".to_owned());
-    ResourceAttributes { group, version, ..core(resource, name) }
-}
-
-/// Namespace and name, where the user is a service account. A name of that form that no service account can have is
-/// an ordinary user's.
-fn service_account(user: &str) -> Option<(&str, &str)> {
-    let (namespace, name) = user.strip_prefix("system:serviceaccount:")?.split_once(':')?;
-    let is_label = |text: &str| {
-        let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        !text.is_empty() && text.bytes().all(is_inner) && !text.starts_with('-') && !text.ends_with('-')
-    };
-    let is_name = name.len() <= 253 && name.split('.').all(is_label);
-    (namespace.len() <= 63 && is_label(namespace) && is_name).then_some((namespace, name))
-}
-
-/// The user whom somebody acts as; in the groups that such a user is in anyway where none were named.
-fn acting_as(wish: Impersonation) -> User {
-    let mut groups = wish.groups;
-    if let Some((namespace, _)) = service_account(&wish.user).filter(|_| groups.is_empty()) {
-        groups = vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")];
-    }
-    let mut user = User { name: wish.user, uid: wish.uid.unwrap_or_default(), groups, extra: wish.extra };
-    if !user.is_in(AUTHENTICATED) && !user.is_in(UNAUTHENTICATED) {
-        let group = if user.is_anonymous() { UNAUTHENTICATED } else { AUTHENTICATED };
-        user.groups.push(group.to_owned());
-    }
-    user
 }

@@ -6,6 +6,9 @@
 //! The hints name the CAs that were trusted when the verifier was made. rustls borrows them from the verifier, so one
 //! is made per [generation](super::trust::Trust::generation) of the trust, with a server configuration around it.
 
+#[cfg(test)]
+mod tests;
+
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};

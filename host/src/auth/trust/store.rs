@@ -162,7 +162,7 @@ impl TrustStore {
     }
 
     /// Whether the ConfigMap was among what the watch has found since it last began anew.
-    fn take_event(&self, event: watcher::Event<ConfigMap>, found: bool) -> bool {
+    pub(super) fn take_event(&self, event: watcher::Event<ConfigMap>, found: bool) -> bool {
         self.content(Source::Watch);
         match event {
             watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
@@ -183,7 +183,7 @@ impl TrustStore {
     }
 
     /// Takes over what the ConfigMap says and the flags do not; None where there is no ConfigMap.
-    pub(super) fn take_config_map(&self, data: Option<&Data>) {
+    pub(in crate::auth) fn take_config_map(&self, data: Option<&Data>) {
         if self.client_ca_file.is_none() {
             let client_ca = data.map_or(Ok(None), client_ca_of);
             let had_one = self.current.load().client_ca.is_some();
@@ -242,7 +242,7 @@ impl TrustStore {
 
     /// What is wrong at present, for tests.
     #[cfg(test)]
-    pub(super) fn complaints(&self) -> Vec<String> {
+    pub(in crate::auth) fn complaints(&self) -> Vec<String> {
         self.complaints.lock().values().cloned().collect()
     }
 }
