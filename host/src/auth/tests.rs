@@ -2,12 +2,18 @@
 //! door with both. The tests beside the parts use it; here stand those that need the whole door.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 use k8s_openapi::api::authentication::v1::{TokenReviewStatus, UserInfo};
 use k8s_openapi::api::authorization::v1::{SubjectAccessReviewSpec, SubjectAccessReviewStatus};
 use parking_lot::Mutex;
@@ -236,6 +242,46 @@ pub(super) fn authorization() -> AuthorizationConfig {
         allowed_cache_ttl: Duration::from_secs(10),
         denied_cache_ttl: Duration::from_secs(5),
     }
+}
+
+/// What arrived: the request line and the body, null where there is none.
+pub(super) type Received = Arc<Mutex<Vec<(String, serde_json::Value)>>>;
+
+/// A server on loopback that gives one answer on one connection; a client of it.
+pub(super) async fn served(answer: Response<Full<Bytes>>) -> (kube::Client, Received, impl Future<Output = ()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://{}", listener.local_addr().unwrap());
+    let mut config = kube::Config::new(uri.parse().unwrap());
+    config.default_retry = false;
+    let client = kube::Client::try_from(config).unwrap();
+    let received = Received::default();
+    let seen = Arc::clone(&received);
+    let serve = async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let answer = service_fn(move |request: Request<Incoming>| {
+            let (seen, answer) = (Arc::clone(&seen), answer.clone());
+            async move {
+                let line = format!("{} {}", request.method(), request.uri());
+                let body = request.into_body().collect().await.unwrap().to_bytes();
+                seen.lock().push((line, serde_json::from_slice(&body).unwrap_or_default()));
+                Ok::<_, Infallible>(answer)
+            }
+        });
+        let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+    };
+    (client, received, serve)
+}
+
+/// Drives the server for as long as the question is under way.
+pub(super) async fn while_served<T>(serve: impl Future<Output = ()>, question: impl Future<Output = T>) -> T {
+    tokio::select! {
+        answer = question => answer,
+        () = serve => panic!("the server ended the connection before the question was answered"),
+    }
+}
+
+pub(super) fn answer(status: u16, body: &str) -> Response<Full<Bytes>> {
+    Response::builder().status(status).body(Full::from(body.to_owned())).unwrap()
 }
 
 pub(super) fn path(path: &str) -> Attributes {

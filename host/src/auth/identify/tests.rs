@@ -7,15 +7,18 @@ use proptest::prelude::*;
 use rcgen::{DnType, ExtendedKeyUsagePurpose};
 
 use super::front_proxy;
-use crate::auth::Refusal;
 use crate::auth::tests::{Authority, World, headers, nobody, peer, subject, used_for};
 use crate::auth::trust::UserHeaders;
+use crate::auth::{Peer, Refusal};
 
 const USER: (&str, &str) = ("x-remote-user", "carol");
 const GOOD: (&str, &str) = ("authorization", "Bearer good");
 const BAD: (&str, &str) = ("authorization", "Bearer bad");
 const ANONYMOUS: &str = "system:anonymous";
 const REFUSED: &str = "Unauthorized";
+
+/// What it is, who connects, with which headers, and who that makes them.
+type Row<'a> = (&'a str, &'a Peer, &'a [(&'a str, &'a str)], &'a str);
 
 #[tokio::test(start_paused = true)]
 async fn the_first_proof_that_holds_says_who_it_is_and_a_doubt_is_never_anonymous() {
@@ -29,7 +32,7 @@ async fn the_first_proof_that_holds_says_who_it_is_and_a_doubt_is_never_anonymou
     let proxy_as_server = used_for(subject("front-proxy-client", &[]), &[ExtendedKeyUsagePurpose::ServerAuth]);
     let proxy_as_server = peer(world.proxies.sign(&proxy_as_server));
     let without = nobody();
-    let rows: [(&str, _, &[(&str, &str)], &str); 17] = [
+    let rows: [Row<'_>; 17] = [
         ("no certificate", &without, &[], ANONYMOUS),
         ("no certificate, Basic", &without, &[("authorization", "Basic Zm9v")], ANONYMOUS),
         ("no certificate, empty bearer", &without, &[("authorization", "Bearer ")], ANONYMOUS),

@@ -1,19 +1,11 @@
 use std::cell::Cell;
-use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use k8s_openapi::api::authorization::v1::{NonResourceAttributes, SubjectAccessReviewSpec, SubjectAccessReviewStatus};
-use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{AccessReviewer, Again, KubeReviews, ReviewError, TokenReviewer, persist};
+use crate::auth::tests::{answer, served, while_served};
 
 fn failure(again: Again) -> ReviewError {
     ReviewError { text: "failed".to_owned(), again }
@@ -59,44 +51,12 @@ async fn an_attempt_that_hangs_is_given_up_after_ten_seconds() {
     assert_eq!((outcome.unwrap_err().again, begin.elapsed().as_secs()), (Again::Never, 10));
 }
 
-/// What arrived: the request line and the body.
-type Received = Arc<Mutex<Vec<(String, serde_json::Value)>>>;
-
-/// A server on loopback that gives one answer to one request; the reviewer that asks it.
-async fn served(answer: Response<Full<Bytes>>) -> (KubeReviews, Received, impl Future<Output = ()>) {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let uri = format!("http://{}", listener.local_addr().unwrap());
-    let mut config = kube::Config::new(uri.parse().unwrap());
-    config.default_retry = false;
-    let reviews = KubeReviews::new(kube::Client::try_from(config).unwrap());
-    let received = Received::default();
-    let seen = Arc::clone(&received);
-    let serve = async move {
-        let (stream, _) = listener.accept().await.unwrap();
-        let answer = service_fn(move |request: Request<Incoming>| {
-            let (seen, answer) = (Arc::clone(&seen), answer.clone());
-            async move {
-                let line = format!("{} {}", request.method(), request.uri());
-                let body = request.into_body().collect().await.unwrap().to_bytes();
-                seen.lock().push((line, serde_json::from_slice(&body).unwrap()));
-                Ok::<_, Infallible>(answer)
-            }
-        });
-        let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
-    };
-    (reviews, received, serve)
-}
-
-fn answer(status: u16, body: &str) -> Response<Full<Bytes>> {
-    Response::builder().status(status).body(Full::from(body.to_owned())).unwrap()
-}
-
 #[tokio::test]
 async fn a_token_review_holds_the_token_and_nothing_else() {
     let body = r#"{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","metadata":{"creationTimestamp":null},"spec":{"token":"t"},"status":{"authenticated":true,"user":{"username":"u","groups":null}}}"#;
-    let (reviews, received, serve) = served(answer(201, body)).await;
-    let status =
-        tokio::select! { status = reviews.review_token("t") => status.unwrap(), () = serve => panic!("closed") };
+    let (client, received, serve) = served(answer(201, body)).await;
+    let reviews = KubeReviews::new(client);
+    let status = while_served(serve, reviews.review_token("t")).await.unwrap();
     assert_eq!((status.authenticated, status.user.unwrap().username.as_deref()), (Some(true), Some("u")));
     let expected = serde_json::json!({
         "kind": "TokenReview", "apiVersion": "authentication.k8s.io/v1", "metadata": {}, "spec": {"token": "t"},
@@ -107,15 +67,15 @@ async fn a_token_review_holds_the_token_and_nothing_else() {
 #[tokio::test]
 async fn an_access_review_leaves_out_what_is_empty() {
     let body = r#"{"kind":"SubjectAccessReview","apiVersion":"authorization.k8s.io/v1","metadata":{},"spec":{},"status":{"allowed":false,"reason":"no"}}"#;
-    let (reviews, received, serve) = served(answer(201, body)).await;
+    let (client, received, serve) = served(answer(201, body)).await;
+    let reviews = KubeReviews::new(client);
     let path = NonResourceAttributes { path: Some("/metrics".to_owned()), verb: Some("get".to_owned()) };
     let question = SubjectAccessReviewSpec {
         user: Some("carol".to_owned()),
         non_resource_attributes: Some(path),
         ..SubjectAccessReviewSpec::default()
     };
-    let status =
-        tokio::select! { status = reviews.review_access(&question) => status.unwrap(), () = serve => panic!("closed") };
+    let status = while_served(serve, reviews.review_access(&question)).await.unwrap();
     assert_eq!(
         status,
         SubjectAccessReviewStatus { reason: Some("no".to_owned()), ..SubjectAccessReviewStatus::default() }
@@ -143,8 +103,9 @@ async fn the_server_says_whether_another_attempt_makes_sense() {
         (answer(201, r#"{"spec":{"token":"secret"#), Again::Never, "could not be read (line 1, column 24)"),
     ];
     for (response, again, text) in rows {
-        let (reviews, _, serve) = served(response).await;
-        let error = tokio::select! { status = reviews.review_token("secret") => status.unwrap_err(), () = serve => panic!("closed") };
+        let (client, _, serve) = served(response).await;
+        let reviews = KubeReviews::new(client);
+        let error = while_served(serve, reviews.review_token("secret")).await.unwrap_err();
         assert_eq!(error.again, again, "{error}");
         assert!(error.text.ends_with(text) || error.text.contains(text), "{error}");
         assert!(!error.text.contains("secret"), "{error}");

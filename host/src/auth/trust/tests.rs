@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::runtime::watcher::Event;
 
 use super::{Pool, Trust, TrustStore};
-use crate::auth::tests::{Authority, World, no_flags};
+use crate::auth::tests::{Authority, World, answer, no_flags, served, while_served};
 use crate::config::RequestHeaderFiles;
 
 /// Applies a change to the usual ConfigMap; what is trusted then, and what is complained of.
@@ -174,4 +174,31 @@ async fn flags_go_before_the_config_map_and_their_files_are_read_again() {
     assert_eq!(store.current().generation(), loaded.generation() + 2);
     assert_eq!(store.complaints(), Vec::<String>::new());
     std::fs::remove_dir_all(&directory).unwrap();
+}
+
+/// Looks the ConfigMap up where the API server answers like this; whether the gateway starts, and what it trusts.
+async fn look_up(status: u16, body: &str, is_tolerant: bool) -> (bool, u64) {
+    let mut config = no_flags();
+    config.tolerate_lookup_failure = is_tolerant;
+    let store = TrustStore::load(&config).await.unwrap();
+    let (client, received, serve) = served(answer(status, body)).await;
+    let outcome = while_served(serve, store.look_up(client)).await;
+    let line = "GET /api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication";
+    assert!(received.lock()[0].0.starts_with(line), "{:?}", received.lock());
+    (outcome.is_ok(), store.current().generation())
+}
+
+#[tokio::test]
+async fn at_the_start_a_missing_config_map_is_fine_and_a_refusal_is_not() {
+    let status = |code: u16, reason: &str| {
+        let (kind, version) = ("Status", "v1");
+        serde_json::json!({"kind": kind, "apiVersion": version, "status": "Failure", "reason": reason, "code": code})
+            .to_string()
+    };
+    let data = World::without_trust().await.config_map();
+    let found = serde_json::to_string(&config_map(NAME, data)).unwrap();
+    assert_eq!(look_up(200, &found, false).await, (true, 2), "client CA, then front proxy");
+    assert_eq!(look_up(404, &status(404, "NotFound"), false).await, (true, 0));
+    assert_eq!(look_up(403, &status(403, "Forbidden"), false).await, (false, 0));
+    assert_eq!(look_up(403, &status(403, "Forbidden"), true).await, (true, 0));
 }
