@@ -8,7 +8,7 @@
 //! The headers that prove or claim an identity are gone afterwards, so that nothing behind the door can see them.
 //!
 //! What is believed stands in one immutable snapshot ([`trust::Trust`]) that is replaced whole. The API server is asked
-//! through two small traits ([`review`]), and its answers are remembered within bounds ([`answers`]). When it cannot be
+//! through two small traits ([`review`]), and its answers are remembered within bounds (`answers`). When it cannot be
 //! asked the door stays shut.
 //!
 //! Absent on purpose: HTTP statuses and bodies (the API layer renders a `Refusal`), spawning (futures are handed out to

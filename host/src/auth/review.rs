@@ -1,7 +1,7 @@
 //! What only the API server knows: whose token this is ([`TokenReviewer`]), and whether they may ([`AccessReviewer`]).
 //!
 //! The traits are the door's own, so that it can be tested without a network; [`KubeReviews`] is what answers in life.
-//! One call is one attempt; [`persist`] repeats those that failed in a way that may pass.
+//! One call is one attempt; `persist` repeats those that failed in a way that may pass.
 //!
 //! Absent on purpose: memory of answers (`answers`), what an answer means (`identify`, `permit`), logging of answers:
 //! that to a TokenReview holds the token.

@@ -4,7 +4,7 @@
 //! flags, files and the ConfigMap `extension-apiserver-authentication`, and swaps it whole: a request sees the CA, the
 //! allowed names and the headers that belong together.
 //!
-//! This file is pure: bytes and texts in, snapshots or [`BadTrust`] out. A front proxy is one thing: where its CA, or
+//! This file is pure: bytes and texts in, snapshots or `BadTrust` out. A front proxy is one thing: where its CA, or
 //! any of its lists, cannot be read, none of it is taken over. (The reference updates the CA and the lists apart, and so
 //! may for a while accept any name under a new, wider CA.)
 //!

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::runtime::watcher::Event;
 
-use super::{Pool, Trust, TrustStore};
+use super::{Pool, Trust, TrustStore, UserHeaders};
 use crate::auth::tests::{Authority, World, answer, no_flags, served, while_served};
 use crate::config::RequestHeaderFiles;
 
@@ -201,4 +201,22 @@ async fn at_the_start_a_missing_config_map_is_fine_and_a_refusal_is_not() {
     assert_eq!(look_up(404, &status(404, "NotFound"), false).await, (true, 0));
     assert_eq!(look_up(403, &status(403, "Forbidden"), false).await, (false, 0));
     assert_eq!(look_up(403, &status(403, "Forbidden"), true).await, (true, 0));
+}
+
+#[tokio::test]
+async fn the_config_map_of_a_real_control_plane_is_understood() {
+    let text = include_str!("../../../../tests/fixtures/extension-apiserver-authentication.json");
+    let captured: ConfigMap = serde_json::from_str(text).unwrap();
+    let store = TrustStore::load(&no_flags()).await.unwrap();
+    store.take_event(Event::Apply(captured), false);
+    let trust = store.current();
+    let proxy = trust.front_proxy().unwrap();
+    assert_eq!((store.complaints(), trust.authority_names().len()), (Vec::new(), 2));
+    assert_eq!(proxy.allowed_names, ["front-proxy-client"]);
+    let UserHeaders { name, uid, group, extra_prefix } = &proxy.headers;
+    assert_eq!((name.len(), uid.len(), group.len()), (1, 0, 1), "this version names no header for UIDs");
+    assert_eq!(
+        (&name[0], &group[0], &*extra_prefix[0]),
+        (&"x-remote-user".parse().unwrap(), &"x-remote-group".parse().unwrap(), "x-remote-extra-")
+    );
 }
