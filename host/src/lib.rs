@@ -11,4 +11,5 @@ pub mod discovery;
 pub mod scrape;
 pub mod store;
 
+pub mod api;
 pub mod auth;

@@ -1,0 +1,3 @@
+//! The API: an endpoint that was asked for becomes the body that answers it.
+
+pub mod wire;
