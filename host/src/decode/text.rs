@@ -176,11 +176,13 @@ impl<'a> Labels<'a> {
             }
             let name_end = rest.bytes().position(|byte| !is_label_name(byte)).ok_or(BadLine)?;
             let (name, after) = rest.split_at(name_end);
+            if name.bytes().next().is_none_or(|first| first.is_ascii_digit()) {
+                return Err(BadLine);
+            }
             let after = blank(after).strip_prefix('=').ok_or(BadLine)?;
             let after = blank(after).strip_prefix('"').ok_or(BadLine)?;
             let (value, after) = quoted(after)?;
             match name {
-                "" => return Err(BadLine),
                 "namespace" => labels.namespace = Some(value),
                 "pod" => labels.pod = Some(value),
                 "container" => labels.container = Some(value),
@@ -286,5 +288,5 @@ fn roughly_a_sample(name: &[u8], rest: &[u8]) -> Result<(), BadLine> {
 }
 
 fn is_special(word: &[u8]) -> bool {
-    matches!(word.trim_ascii().to_ascii_lowercase().as_slice(), b"nan" | b"inf" | b"+inf" | b"-inf")
+    [b"nan".as_slice(), b"inf", b"+inf", b"-inf"].iter().any(|special| word.eq_ignore_ascii_case(special))
 }

@@ -141,3 +141,6 @@ pub fn birth(sample: &Sample, resolution: Duration) -> Option<Sample> {
 pub fn is_same_run(sample: &Sample, earlier: UnixNanos) -> bool {
     sample.started_at < earlier
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,3 +48,6 @@ pub struct Bytes(pub u64);
 /// The time that a usage covers, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WindowNanos(pub u64);
+
+#[cfg(test)]
+mod tests;
