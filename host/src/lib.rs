@@ -3,6 +3,7 @@
 //! Read in this order; data flows down it. `ARCHITECTURE.md` has the bird's view.
 
 pub mod args;
+pub mod clock;
 pub mod config;
 pub mod model;
 
@@ -11,5 +12,12 @@ pub mod discovery;
 pub mod scrape;
 pub mod store;
 
-pub mod api;
 pub mod auth;
+
+pub mod api;
+pub mod tick;
+
+pub mod app;
+
+pub mod shutdown;
+pub mod telemetry;

@@ -282,8 +282,8 @@ fn millis(word: &str) -> Result<UnixNanos, BadLine> {
 /// Whether a line of some other family has about the form of one: a name, something in between, a number at the end.
 fn roughly_a_sample(name: &[u8], rest: &[u8]) -> Result<(), BadLine> {
     let begins_well = name.first().is_none_or(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b':'));
-    let last_word = rest.trim_ascii_end().rsplit(|byte| byte.is_ascii_whitespace()).next().unwrap_or_default();
-    let ends_well = last_word.last().is_some_and(|byte| byte.is_ascii_digit()) || is_special(last_word);
+    let last_word = rest.trim_ascii_end().rsplit(u8::is_ascii_whitespace).next().unwrap_or_default();
+    let ends_well = last_word.last().is_some_and(u8::is_ascii_digit) || is_special(last_word);
     if begins_well && ends_well { Ok(()) } else { Err(BadLine) }
 }
 

@@ -157,6 +157,9 @@ fn pod_answer(containers: &[Reading1]) -> Answer {
     Answer { node: None, pods: BTreeMap::from([(pod, containers)]) }
 }
 
+/// Containers by name.
+type Millicores = Vec<(String, u64)>;
+
 impl Scene {
     fn new(rules: Rules) -> Self {
         Self { store: Store::new(rules), now: 0 }
@@ -188,7 +191,7 @@ impl Scene {
     }
 
     /// End of the window (seconds since [`START`]), its length in seconds, and the containers in millicores.
-    fn pod(&self) -> Option<(u64, u64, Vec<(String, u64)>)> {
+    fn pod(&self) -> Option<(u64, u64, Millicores)> {
         let usage = self.store.pod(PodRef { namespace: "a", name: "p" })?;
         let containers = usage.containers.iter().map(|c| (c.name.to_string(), c.cpu.0 / 1_000_000)).collect();
         Some(((usage.taken_at.0.saturating_sub(START)) / SECOND, usage.window.0 / SECOND, containers))

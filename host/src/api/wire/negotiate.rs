@@ -31,7 +31,7 @@ pub enum Encoding {
 
 impl Encoding {
     /// Every encoding, the one for clients that do not care first.
-    const ALL: [Self; 2] = [Self::Json, Self::Yaml];
+    pub const ALL: [Self; 2] = [Self::Json, Self::Yaml];
 
     /// The media type, as it stands in `Content-Type`.
     pub fn media_type(self) -> &'static str {

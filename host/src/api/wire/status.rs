@@ -17,7 +17,7 @@ use http::StatusCode;
 use serde::Serialize;
 
 use super::{GROUP, Resource, json};
-use crate::auth::Attributes;
+use crate::auth::{self, Refusal};
 use crate::model::PodRef;
 
 /// The plain text of a 429, to be sent with `Retry-After: 1`.
@@ -79,31 +79,9 @@ impl Status {
         Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized")
     }
 
-    /// 403: `user` may not do this; `reason` is the API server's, often empty.
-    pub fn forbidden(attributes: &Attributes, user: &str, reason: &str) -> Self {
-        let mut why = escape_html(&what_was_wanted(attributes, user));
-        if !reason.is_empty() {
-            let _ = write!(why, ": {reason}");
-        }
-        let none = Default::default();
-        let wanted = attributes.resource.as_ref().unwrap_or(&none);
-        let qualified = match (&*wanted.resource, &*wanted.group) {
-            ("", _) => String::new(),
-            (resource, "") => format!("{resource} "),
-            (resource, group) => format!("{resource}.{group} "),
-        };
-        let message = match (&*qualified, &*wanted.name) {
-            ("", _) => format!("forbidden: {why}"),
-            (_, "") => format!("{qualified}is forbidden: {why}"),
-            (_, name) => format!("{qualified}{} is forbidden: {why}", quote(name)),
-        };
-        Self::new(StatusCode::FORBIDDEN, "Forbidden", message).about(&wanted.name, &wanted.group, &wanted.resource)
-    }
-
-    /// 403: a request that asks to act as somebody else; we let nobody.
-    pub fn impersonation_refused() -> Self {
-        let message = "forbidden: impersonation is not supported here; ask through the API server";
-        Self::new(StatusCode::FORBIDDEN, "Forbidden", message).about("", "", "")
+    /// 403: they may not; the door has the words.
+    pub fn forbidden(message: String, about: &auth::Details) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "Forbidden", message).about(&about.name, &about.group, &about.kind)
     }
 
     /// 404: there is no such path among the API's.
@@ -236,6 +214,17 @@ impl Status {
     }
 }
 
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Unauthorized => Self::unauthorized(),
+            Refusal::Forbidden { message, details } => Self::forbidden(message, &details),
+            Refusal::Unavailable { message, .. } => Self::unavailable(message),
+            Refusal::BadRequest { message } => Self::bad_request(message),
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct Body<'a> {
     kind: &'static str,
@@ -252,26 +241,6 @@ struct Body<'a> {
 
 #[derive(Serialize)]
 struct Empty {}
-
-fn what_was_wanted(attributes: &Attributes, user: &str) -> String {
-    let (user, verb) = (quote(user), attributes.verb);
-    let Some(wanted) = &attributes.resource else {
-        return format!("User {user} cannot {verb} path {}", quote(&attributes.path));
-    };
-    let resource = match &*wanted.subresource {
-        "" => wanted.resource.clone(),
-        subresource => format!("{}/{subresource}", wanted.resource),
-    };
-    let scope = match &*wanted.namespace {
-        "" => "at the cluster scope".to_owned(),
-        namespace => format!("in the namespace {}", quote(namespace)),
-    };
-    format!("User {user} cannot {verb} resource {} in API group {} {scope}", quote(&resource), quote(&wanted.group))
-}
-
-fn escape_html(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
 
 /// `text` in double quotes, as Go's `%q` sets it.
 pub(crate) fn quote(text: &str) -> String {

@@ -1,0 +1,259 @@
+//! Wiring, and nothing else: builds the parts in the order in which data flows through them, owns every task, and
+//! ends them in the reverse order.
+
+mod credentials;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, bail};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::api::certificate::ServingCertificate;
+use crate::api::serve::Server;
+use crate::api::{self, Api};
+use crate::auth::review::KubeReviews;
+use crate::auth::trust::TrustStore;
+use crate::auth::{Door, Reviewers};
+use crate::clock::Clock;
+use crate::config::{Config, KubeletTls};
+use crate::discovery::{self, Cluster};
+use crate::model::policy::LastTwo;
+use crate::model::units::UnixNanos;
+use crate::scrape::kubelet::{ClientOptions, KubeletClient};
+use crate::shutdown::Signals;
+use crate::store::{self, Store};
+use crate::telemetry::Metrics;
+use crate::tick::{self, Tick};
+
+/// How we introduce ourselves to API servers and kubelets.
+const USER_AGENT: &str = concat!("metrics-gateway/", env!("CARGO_PKG_VERSION"));
+
+/// How often files that may have been rotated are looked at. The kubelet itself renews a mounted token or
+/// ConfigMap about once a minute, so this adds little to what a rotation takes.
+const REFRESH_PERIOD: Duration = Duration::from_secs(10);
+
+/// The gateway: every part built, no task running yet, the port taken.
+pub struct App {
+    config: Config,
+    clock: Clock,
+    client: kube::Client,
+    authentication_client: kube::Client,
+    cluster: Arc<Cluster>,
+    kubelets: Arc<KubeletClient>,
+    tick: Arc<Tick>,
+    trust: Arc<TrustStore>,
+    certificate: Arc<ServingCertificate>,
+    server: Server,
+    api: Arc<Api>,
+    is_shutting_down: Arc<AtomicBool>,
+    /// Everything but connections.
+    tasks: TaskTracker,
+}
+
+impl App {
+    /// Builds all parts. Nothing is asked of anybody but the API server, and of it only whom to trust.
+    ///
+    /// # Errors
+    /// With whatever makes it impossible to start.
+    pub async fn build(config: Config) -> Result<Self> {
+        let clock = system_clock();
+        let tasks = TaskTracker::new();
+        let metrics = Arc::new(Metrics::new(config.scrape.resolution));
+        let cluster = Arc::new(Cluster::new());
+        let store = Arc::new(build_store(&config));
+        let client = api_server_client(config.kubeconfig.as_deref()).await?;
+        let kubelets = Arc::new(build_kubelet_client(&config).await?);
+        let tick = Arc::new(Tick::new(
+            tick::Parts {
+                cluster: Arc::clone(&cluster),
+                client: Arc::clone(&kubelets),
+                addresses: Arc::new(config.scrape.addresses.clone()),
+                store: Arc::clone(&store),
+                metrics: Arc::clone(&metrics),
+                clock: clock.clone(),
+                tasks: tasks.clone(),
+            },
+            config.scrape.clone(),
+            config.history.timestamp,
+        ));
+        let trust = TrustStore::load(&config.authentication).await?;
+        let certificate = Arc::new(ServingCertificate::load(&config.serving, clock.now())?);
+        // The port is taken before anything is waited for: what cannot work fails now, and clients queue meanwhile.
+        let server = Server::bind(&config.serving, Arc::clone(&certificate), Arc::clone(&trust), Arc::clone(&metrics))?;
+        let (authentication_client, door) = build_door(&config, &client, &trust, &clock).await?;
+        trust.look_up(authentication_client.clone()).await?;
+        let is_shutting_down = Arc::new(AtomicBool::new(false));
+        let api = Arc::new(Api::new(
+            api::Parts {
+                door,
+                cluster: Arc::clone(&cluster),
+                store,
+                tick: Arc::clone(&tick),
+                metrics,
+                clock: clock.clone(),
+                is_shutting_down: Arc::clone(&is_shutting_down),
+            },
+            &config.serving,
+        ));
+        Ok(Self {
+            config,
+            clock,
+            client,
+            authentication_client,
+            cluster,
+            kubelets,
+            tick,
+            trust,
+            certificate,
+            server,
+            api,
+            is_shutting_down,
+            tasks,
+        })
+    }
+
+    /// Runs until the first signal, and then until what has begun is finished.
+    ///
+    /// # Errors
+    /// If the system does not say where we listen.
+    pub async fn run(self, mut signals: Signals) -> Result<()> {
+        let (stop_serving, stop) = (CancellationToken::new(), CancellationToken::new());
+        let connections = TaskTracker::new();
+        let address = self.server.local_addr()?;
+        self.spawn_watches(&stop);
+        self.spawn_refresh(&stop);
+        self.tasks.spawn(Arc::clone(&self.tick).run(stop.clone()));
+        self.tasks.spawn(self.server.run(Arc::clone(&self.api), connections.clone(), stop_serving.clone()));
+        info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
+
+        let signal = signals.next().await;
+        let delay = self.config.serving.shutdown_delay;
+        info!(signal, ?delay, "shutting down: not ready any more");
+        self.is_shutting_down.store(true, Ordering::Relaxed);
+        let drain = async {
+            tokio::time::sleep(delay).await;
+            stop_serving.cancel();
+            connections.close();
+            let limit = self.config.serving.request_timeout;
+            if tokio::time::timeout(limit, connections.wait()).await.is_err() {
+                warn!(connections = connections.len(), "requests outlast --request-timeout; ending without them");
+            }
+            stop.cancel();
+            self.tasks.close();
+            self.tasks.wait().await;
+        };
+        tokio::select! {
+            () = drain => info!("ended in good order"),
+            signal = signals.next() => bail!("ended at once by a second signal, {signal}"),
+        }
+        Ok(())
+    }
+
+    fn spawn_watches(&self, stop: &CancellationToken) {
+        let (cluster, client) = (&self.cluster, &self.client);
+        self.tasks.spawn(discovery::nodes::watch(Arc::clone(cluster), client.clone(), stop.clone()));
+        self.tasks.spawn(discovery::pods::watch(Arc::clone(cluster), client.clone(), stop.clone()));
+        self.spawn(stop, Arc::clone(&self.trust).follow_config_map(self.authentication_client.clone()));
+        self.spawn(stop, Arc::clone(&self.trust).follow_files());
+    }
+
+    /// Looks again and again at what may be rotated under us.
+    fn spawn_refresh(&self, stop: &CancellationToken) {
+        let (clock, certificate, kubelets) =
+            (self.clock.clone(), Arc::clone(&self.certificate), Arc::clone(&self.kubelets));
+        let (kubeconfig, tls) = (self.config.kubeconfig.clone(), self.config.scrape.tls.clone());
+        self.spawn(stop, async move {
+            let mut complaint = String::new();
+            loop {
+                tokio::time::sleep(REFRESH_PERIOD).await;
+                certificate.refresh(clock.now());
+                let refreshed = match credentials::kubelets(kubeconfig.as_deref(), &tls).await {
+                    Ok(fresh) => kubelets.replace(fresh).map_err(anyhow::Error::from),
+                    Err(error) => Err(error),
+                };
+                let now = refreshed.err().map_or_else(String::new, |error| format!("{error:#}"));
+                if now != complaint && !now.is_empty() {
+                    warn!("credentials for kubelets not replaced, those in force stay: {now}");
+                }
+                complaint = now;
+            }
+        });
+    }
+
+    fn spawn(&self, stop: &CancellationToken, part: impl Future<Output = ()> + Send + 'static) {
+        let stop = stop.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = part => {}
+            }
+        });
+    }
+}
+
+/// The one place that asks the system for the time of day.
+#[expect(clippy::disallowed_methods, reason = "somebody has to ask; everybody else is handed this clock")]
+fn system_clock() -> Clock {
+    Clock::new(|| UnixNanos::from_system(SystemTime::now()))
+}
+
+fn build_store(config: &Config) -> Store {
+    Store::new(store::Rules {
+        history: config.history.clone(),
+        container_order: config.api.container_order,
+        resolution: config.scrape.resolution,
+        window: Box::new(LastTwo),
+    })
+}
+
+async fn api_server_client(kubeconfig: Option<&std::path::Path>) -> Result<kube::Client> {
+    let config = credentials::cluster(kubeconfig).await?;
+    discovery::client(config).context("cannot set up a client for the API server")
+}
+
+async fn build_kubelet_client(config: &Config) -> Result<KubeletClient> {
+    let scrape = &config.scrape;
+    let credentials = credentials::kubelets(config.kubeconfig.as_deref(), &scrape.tls).await?;
+    if scrape.tls == KubeletTls::Plain {
+        warn!("kubelets are asked over plain HTTP: whoever is between us and them can read and change what they say");
+    }
+    let options = ClientOptions {
+        timeout: scrape.timeout,
+        max_body: scrape.max_body,
+        gzip: scrape.gzip,
+        user_agent: http::HeaderValue::from_static(USER_AGENT),
+    };
+    Ok(KubeletClient::try_new(options, credentials)?)
+}
+
+/// TokenReviews and SubjectAccessReviews may have kubeconfigs of their own.
+async fn build_door(
+    config: &Config,
+    client: &kube::Client,
+    trust: &Arc<TrustStore>,
+    clock: &Clock,
+) -> Result<(kube::Client, Door)> {
+    let client_for = async |kubeconfig: &Option<std::path::PathBuf>| match kubeconfig {
+        Some(path) => api_server_client(Some(path)).await,
+        None => Ok(client.clone()),
+    };
+    let authentication = client_for(&config.authentication.kubeconfig).await?;
+    let authorization = client_for(&config.authorization.kubeconfig).await?;
+    let reviewers = Reviewers {
+        tokens: Arc::new(KubeReviews::new(authentication.clone())),
+        access: Arc::new(KubeReviews::new(authorization)),
+    };
+    let clock = clock.clone();
+    let door = Door::new(
+        Arc::clone(trust),
+        reviewers,
+        Arc::new(move || clock.now()),
+        &config.authentication,
+        &config.authorization,
+    );
+    Ok((authentication, door))
+}
