@@ -1,1 +1,5 @@
+//! The test harness: a cluster that fits in a process, on loopback only.
+//!
+//! Tests, the demo and the benchmark run the real gateway binary against it; nothing of the gateway is replaced.
 
+pub mod certs;
