@@ -1,1 +1,3 @@
-fn main() {}
+//! The promises of the gateway, tested on the real binary and a cluster that fits in a process. A module per promise.
+
+mod harness;

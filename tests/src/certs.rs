@@ -107,6 +107,11 @@ impl Authority {
         &self.pem
     }
 
+    /// The certificate of the CA, as DER.
+    pub fn der(&self) -> &CertificateDer<'static> {
+        &self.certificate
+    }
+
     /// A store that trusts this CA and no other.
     pub fn roots(&self) -> Arc<RootCertStore> {
         let mut roots = RootCertStore::empty();

@@ -2,4 +2,11 @@
 //!
 //! Tests, the demo and the benchmark run the real gateway binary against it; nothing of the gateway is replaced.
 
+pub mod api_server;
+pub mod body;
 pub mod certs;
+pub mod client;
+pub mod directory;
+pub mod gateway;
+pub mod kubectl;
+pub mod serve;
