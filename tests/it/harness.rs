@@ -1,7 +1,8 @@
 //! The harness is what every other test believes in, so it is tested itself, with clients that are not ours where
 //! possible.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,8 @@ use ::harness::api_server::{ApiServer, Decision, MASTERS, Resource, User};
 use ::harness::body::Body;
 use ::harness::certs::{Certs, GATEWAY_HOST, Pair, Validity};
 use ::harness::client::Client;
+use ::harness::fleet::{Fleet, FleetSpec};
+use ::harness::gateway::Gateway;
 use ::harness::kubectl::{self, Kubectl};
 use ::harness::serve::{self, Listener};
 use futures_util::{Stream, StreamExt as _};
@@ -85,11 +88,11 @@ async fn a_list_of_150_000_pods_comes_whole() {
     api.objects().apply(Resource::Pods, (0..150_000).map(web_pod));
     let accept = ("accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json");
     let answer = api.client(Some(&admin(&api))).get("/api/v1/pods", &[accept]).await.expect("a list comes");
-    let items = memchr_count(&answer.body, b"\"uid\":");
+    let items = occurrences(&answer.body, b"\"uid\":");
     assert_eq!((answer.status, items), (StatusCode::OK, 150_000));
 }
 
-fn memchr_count(haystack: &[u8], needle: &[u8]) -> usize {
+fn occurrences(haystack: &[u8], needle: &[u8]) -> usize {
     haystack.windows(needle.len()).filter(|window| *window == needle).count()
 }
 
@@ -200,20 +203,26 @@ struct Seen {
     target: String,
     headers: HeaderMap,
     server_name: Option<String>,
+    /// The port of the other end: one for each connection.
+    port: u16,
 }
 
 impl Backend {
     async fn start(certs: &Certs) -> Self {
+        Self::start_at(certs, "127.0.0.1:0".parse().expect("an address")).await
+    }
+
+    async fn start_at(certs: &Certs, address: SocketAddr) -> Self {
         let seen = Arc::<Mutex<Vec<Seen>>>::default();
         let record = seen.clone();
         let tls = serve::tls(&certs.gateway(), &certs.front_proxy);
-        let anywhere = "127.0.0.1:0".parse().expect("an address");
-        let listener = Listener::bind(anywhere, tls, move |peer, request| {
+        let listener = Listener::bind(address, tls, move |peer, request| {
             let target = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
             let answer = canned_answer(request.uri().path());
             let is_front_proxy = peer.certificate.is_some();
             let server_name = peer.server_name.clone();
-            record.lock().push(Seen { target, headers: request.headers().clone(), server_name });
+            let port = peer.address.port();
+            record.lock().push(Seen { target, headers: request.headers().clone(), server_name, port });
             async move {
                 let mut response = Response::new(Body::from(answer.to_string()));
                 if !is_front_proxy {
@@ -310,6 +319,29 @@ async fn a_proxied_request_is_like_a_captured_one() {
     assert_eq!(answer.json()["kind"], "PodMetricsList");
     assert_eq!(received(&seen[0], &api), headers);
     assert_eq!(seen[0].server_name.as_deref(), Some(GATEWAY_HOST));
+}
+
+#[tokio::test]
+async fn requests_that_come_together_share_one_connection() {
+    let (api, backend) = api_server_with_backend().await;
+    let client = api.client(Some(&admin(&api)));
+    let answers = futures_util::future::join_all((0..20).map(|_| client.get(NODES, &[]))).await;
+    assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|answer| answer.status == StatusCode::OK)));
+    let ports: BTreeSet<u16> = backend.seen(NODES).iter().map(|seen| seen.port).collect();
+    assert_eq!((backend.seen(NODES).len(), ports.len()), (20, 1), "from {ports:?}");
+}
+
+#[tokio::test]
+async fn a_backend_that_comes_back_is_found_again() {
+    let (api, backend) = api_server_with_backend().await;
+    let client = api.client(Some(&admin(&api)));
+    let address = backend.listener.address();
+    backend.listener.stop().await;
+    let without = client.get(NODES, &[]).await.expect("an answer comes");
+    assert_eq!(without.status, StatusCode::SERVICE_UNAVAILABLE);
+    let _backend = Backend::start_at(api.certs(), address).await;
+    api.available(PATIENCE).await.expect("the backend answers probes");
+    assert_eq!(client.get(NODES, &[]).await.expect("an answer comes").status, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -430,4 +462,29 @@ async fn kubectl_shows_nodes_pods_and_their_usage() {
         check(&["top", "nodes"], &["node-0", "157m", "1177Mi"]).await;
         check(&["top", "pods", "-A", "--containers"], &["shop", "web-000000", "app", "157m"]).await;
     }
+}
+
+#[tokio::test]
+async fn a_fleet_is_seen_as_nodes_and_running_pods() {
+    let api = api_server().await;
+    let fleet = Fleet::start(FleetSpec { nodes: 2, pods_per_node: 3, ..FleetSpec::default() }, api.certs()).await;
+    api.add_fleet(&fleet);
+    let client = api.client(Some(&admin(&api)));
+    let nodes = client.get("/api/v1/nodes", &[]).await.expect("a list comes").json();
+    let ports: Vec<_> = fleet.nodes().iter().map(|node| u64::from(node.address.port())).collect();
+    let pointer = "/status/daemonEndpoints/kubeletEndpoint/Port";
+    let seen: Vec<_> = (0..2).filter_map(|index| nodes["items"][index].pointer(pointer)?.as_u64()).collect();
+    assert_eq!(seen, ports);
+    let running = "/api/v1/pods?fieldSelector=status.phase%3DRunning";
+    let pods = client.get(running, &[]).await.expect("a list comes").json();
+    assert_eq!(pods["items"].as_array().map(Vec::len), Some(6));
+}
+
+#[tokio::test]
+async fn a_gateway_that_ends_before_it_is_ready_is_not_waited_for() {
+    let api = api_server().await;
+    let gateway = Gateway::start(&api, &["--no-such-flag"]).expect("the binary has been built");
+    let error = gateway.wait_ready(PATIENCE).await.expect_err("an unknown flag ends it");
+    assert!(error.to_string().contains("before it was ready"), "{error:#}");
+    assert!(gateway.wait(PATIENCE).await.is_ok(), "it has ended");
 }

@@ -1,3 +1,4 @@
 //! The promises of the gateway, tested on the real binary and a cluster that fits in a process. A module per promise.
 
+mod fleet;
 mod harness;

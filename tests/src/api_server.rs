@@ -18,6 +18,7 @@ mod query;
 mod read;
 mod selection;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -41,6 +42,7 @@ pub use objects::{Objects, Resource};
 use crate::body::{self, Body};
 use crate::certs::{Authority, Certs, FRONT_PROXY_CLIENT, Pair};
 use crate::client::Client;
+use crate::fleet::{Fleet, FleetNode, FleetPod};
 use crate::serve::{self, Listener, Peer};
 use access::ReviewKind;
 use aggregator::Aggregator;
@@ -125,6 +127,20 @@ impl ApiServer {
     /// Users, rules, and the record of reviews.
     pub fn access(&self) -> &Access {
         &self.shared.access
+    }
+
+    /// Adds the nodes of a fleet, its namespaces, and its pods, which run.
+    pub fn add_fleet(&self, fleet: &Fleet) {
+        let nodes = fleet.nodes();
+        let pods = || nodes.iter().flat_map(|node| node.pods.iter().map(move |pod| (node, pod)));
+        let namespaces: BTreeSet<&str> = pods().map(|(_, pod)| pod.namespace.as_str()).collect();
+        let node = |node: &FleetNode| objects::node(&node.name, &node.address.ip().to_string(), node.address.port());
+        let pod = |(node, pod): (&FleetNode, &FleetPod)| {
+            objects::pod(&pod.namespace, &pod.name, &pod.labels, &node.name, &pod.containers)
+        };
+        self.objects().apply(Resource::Namespaces, namespaces.into_iter().map(objects::namespace));
+        self.objects().apply(Resource::Nodes, nodes.iter().map(node));
+        self.objects().apply(Resource::Pods, pods().map(pod));
     }
 
     /// The requests so far, oldest first; after ten thousand, no more are remembered.

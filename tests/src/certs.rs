@@ -42,9 +42,10 @@ impl Certs {
         }
     }
 
-    /// The serving pair of the API server.
+    /// The serving pair of the API server. Its common name is not its CA's: OpenSSL would take it for self-signed.
     pub fn api_server(&self) -> Pair {
-        self.cluster.server(&["kubernetes", "kubernetes.default.svc", "localhost", "127.0.0.1", "::1"], Validity::Long)
+        let names = ["kube-apiserver", "kubernetes", "kubernetes.default.svc", "localhost", "127.0.0.1", "::1"];
+        self.cluster.server(&names, Validity::Long)
     }
 
     /// The serving pair of the gateway.
@@ -221,3 +222,6 @@ impl Pair {
         Ok((certificate, key))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,12 +95,7 @@ impl Client {
     /// # Errors
     /// Where no connection can be made, or it ends before the head of the answer comes.
     pub async fn send(&self, mut request: Request<Body>) -> Result<Response<Incoming>> {
-        let known = self.shared.lock().await.clone().filter(http2::SendRequest::is_ready);
-        let sender = match known {
-            Some(sender) => Sender::Http2(sender),
-            None => self.connect().await?,
-        };
-        match sender {
+        match self.sender().await? {
             Sender::Http1(mut sender) => {
                 let authority = HeaderValue::from_str(&self.authority())?;
                 request.headers_mut().entry(HOST).or_insert(authority);
@@ -120,8 +115,21 @@ impl Client {
         self.address.to_string()
     }
 
-    async fn connect(&self) -> Result<Sender> {
+    /// The shared connection, where there is one that lives. The lock is held while one is made, so that requests that
+    /// come together do not make one each.
+    async fn sender(&self) -> Result<Sender> {
         let mut shared = self.shared.lock().await;
+        if let Some(sender) = shared.as_ref().filter(|sender| !sender.is_closed()) {
+            return Ok(Sender::Http2(sender.clone()));
+        }
+        let sender = self.connect().await?;
+        if let Sender::Http2(sender) = &sender {
+            *shared = Some(sender.clone());
+        }
+        Ok(sender)
+    }
+
+    async fn connect(&self) -> Result<Sender> {
         let stream =
             TcpStream::connect(self.address).await.with_context(|| format!("connecting to {}", self.address))?;
         stream.set_nodelay(true)?;
@@ -140,7 +148,6 @@ impl Client {
                     .handshake(TokioIo::new(stream))
                     .await?;
                 self.tasks.spawn(connection);
-                *shared = Some(sender.clone());
                 Ok(Sender::Http2(sender))
             }
             None | Some(b"http/1.1") => {

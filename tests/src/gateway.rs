@@ -15,8 +15,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use http::StatusCode;
 use parking_lot::Mutex;
+use rustix::process::{Pid, kill_process};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
+
+pub use rustix::process::Signal;
 
 use crate::api_server::{ApiServer, MASTERS, User};
 use crate::certs::{Certs, GATEWAY_HOST, Pair};
@@ -158,7 +161,7 @@ impl Gateway {
                 Ok(answer) => last = format!("{}: {}", answer.status, String::from_utf8_lossy(&answer.body)),
                 Err(error) => last = format!("{error:#}"),
             }
-            if let Some(status) = self.child.lock().try_wait()? {
+            if let Some(status) = self.ended()? {
                 bail!("the gateway ended with {status} before it was ready; its log is:\n{}", self.log());
             }
             sleep(POLL).await;
@@ -202,14 +205,21 @@ impl Gateway {
         Ok(answer.text().to_owned())
     }
 
-    /// Sends a signal by its name without SIG, for example `TERM`.
+    /// Sends a signal.
     ///
     /// # Errors
     /// Where there is no such process any more.
-    pub fn signal(&self, name: &str) -> Result<()> {
-        // The program, because sending a signal from Rust takes unsafe code or one more dependency.
-        let status = Command::new("kill").args([&format!("-{name}"), &self.process.to_string()]).status()?;
-        if status.success() { Ok(()) } else { bail!("process {} cannot be sent {name}", self.process) }
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let process = i32::try_from(self.process).ok().and_then(Pid::from_raw).context("not a process number")?;
+        kill_process(process, signal).with_context(|| format!("sending {signal:?} to the gateway"))
+    }
+
+    /// How the process has ended, if it has.
+    ///
+    /// # Errors
+    /// Where the system cannot tell.
+    pub fn ended(&self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.lock().try_wait()?)
     }
 
     /// Waits until the process has ended.
@@ -219,7 +229,7 @@ impl Gateway {
     pub async fn wait(&self, within: Duration) -> Result<ExitStatus> {
         let deadline = Instant::now() + within;
         loop {
-            if let Some(status) = self.child.lock().try_wait()? {
+            if let Some(status) = self.ended()? {
                 return Ok(status);
             }
             if Instant::now() > deadline {

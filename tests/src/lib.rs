@@ -3,10 +3,14 @@
 //! Tests, the demo and the benchmark run the real gateway binary against it; nothing of the gateway is replaced.
 
 pub mod api_server;
+pub mod bench;
 pub mod body;
 pub mod certs;
 pub mod client;
+pub mod demo;
 pub mod directory;
+pub mod fleet;
 pub mod gateway;
 pub mod kubectl;
 pub mod serve;
+pub mod table;
