@@ -1,12 +1,15 @@
 //! The simulated kubelets answer as real ones do, count what can be computed by hand, and fail as they are told.
 
 use std::collections::BTreeMap;
+use std::io::BufRead as _;
 use std::net::SocketAddr;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use harness::certs::{Certs, Pair};
+use harness::directory::Directory;
 use harness::fleet::{BROKEN_LINES, Credentials, Fault, Fleet, FleetSpec, Load, Transport};
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, HOST, LOCATION};
 use http::{Request, Response, StatusCode};
@@ -330,6 +333,32 @@ async fn a_refusing_node_refuses_at_once_and_returns_on_its_port() {
         };
         tokio::time::timeout(Duration::from_secs(10), again).await.expect("the node listens again");
     }
+}
+
+#[test]
+fn a_fleet_of_its_own_process_says_where_its_nodes_are_and_ends_with_its_input() {
+    let directory = Directory::new("fleet-process").expect("a directory");
+    let mut process = Command::new(env!("CARGO_BIN_EXE_fleet"))
+        .args(["--nodes", "3", "--pods", "2", "--containers", "1", "--certs"])
+        .arg(directory.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut lines = std::io::BufReader::new(process.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    let nodes: Vec<String> = lines.by_ref().take_while(|line| line != "ready").collect();
+    assert_eq!(nodes.len(), 3, "{nodes:?}");
+    for (index, node) in nodes.iter().enumerate() {
+        let node: serde_json::Value = serde_json::from_str(node).expect("a JSON line");
+        assert_eq!(node["name"], format!("node-{index:04}"));
+        let address: SocketAddr = node["address"].as_str().expect("text").parse().expect("an address");
+        std::net::TcpStream::connect(address).expect("it listens before it says so");
+    }
+    let ca = std::fs::read_to_string(directory.file("kubelet-ca.crt")).expect("the CA is there before the first line");
+    assert!(ca.starts_with("-----BEGIN CERTIFICATE-----"), "{ca}");
+    drop(process.stdin.take());
+    assert!(process.wait().expect("it ends").success());
+    assert_eq!(lines.next(), None);
 }
 
 const PATH: &str = "/metrics/resource";

@@ -120,3 +120,6 @@ fn gateway() -> Result<String> {
     ensure!(beside.exists(), "no gateway at {beside:?}; build it in the same profile, or set METRICS_GATEWAY_BIN");
     Ok(beside.display().to_string())
 }
+
+#[cfg(test)]
+mod tests;

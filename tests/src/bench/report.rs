@@ -159,3 +159,6 @@ fn figure(value: Option<f64>) -> String {
 fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
+
+#[cfg(test)]
+mod tests;
