@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr2, memchr3};
 
 use super::{DecodeError, Reading, keep_complete};
 use crate::config::TimestampOf;
@@ -75,10 +75,13 @@ struct Gathered<'a> {
     reading: Reading,
     node: Sample,
     containers: Vec<ContainerSample<'a>>,
+    /// The label blocks of `containers`, braces included, as they were first written.
+    blocks: Vec<&'a [u8]>,
     /// Where in `containers` a container stands. Seeded per process: kubelets are not trusted.
     index: HashTable<u32>,
     hasher: DefaultHashBuilder,
-    /// The container after the one read last: families list the same containers in the same order.
+    /// The container after the one read last: families list the same containers in the same order, and write their
+    /// labels alike, so that only the first family's labels have to be parsed.
     expected: usize,
 }
 
@@ -88,6 +91,7 @@ impl<'a> Gathered<'a> {
             reading,
             node: empty(reading.asked_at),
             containers: Vec::new(),
+            blocks: Vec::new(),
             index: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
             expected: 0,
@@ -99,42 +103,50 @@ impl<'a> Gathered<'a> {
         if line[0] == b'#' {
             return Ok(());
         }
-        let name_end = line.iter().position(|byte| matches!(byte, b'{' | b' ' | b'\t')).ok_or(BadLine)?;
+        let name_end = memchr3(b'{', b' ', b'\t', line).ok_or(BadLine)?;
         let (name, rest) = line.split_at(name_end);
         let Some(family) = Family::of(name) else { return roughly_a_sample(name, rest) };
-        let rest = std::str::from_utf8(rest).map_err(|_| BadLine)?;
-        let (labels, rest) = Labels::parse(rest)?;
-        let point = Point::parse(rest)?;
-        let asked_at = self.reading.asked_at;
-        let rule = self.reading.timestamp;
-        let sample = match family {
-            Family::NodeCpu | Family::NodeMemory => &mut self.node,
-            _ => self.container(labels)?,
-        };
-        point.write_to(sample, family, rule, asked_at);
+        let is_of_node = matches!(family, Family::NodeCpu | Family::NodeMemory);
+        let expected = self.blocks.get(self.expected).filter(|_| !is_of_node);
+        if let Some(rest) = expected.and_then(|block| rest.strip_prefix(*block)) {
+            let point = Point::parse(utf8(rest)?)?;
+            self.write(point, family, self.expected);
+            return Ok(());
+        }
+        let rest = utf8(rest)?;
+        let (labels, after) = Labels::parse(rest)?;
+        let point = Point::parse(after)?;
+        if is_of_node {
+            point.write_to(&mut self.node, family, self.reading);
+        } else {
+            let block = &rest.as_bytes()[..rest.len() - after.len()];
+            let at = self.container(labels, block)?;
+            self.write(point, family, at);
+        }
         Ok(())
     }
 
-    fn container(&mut self, labels: Labels<'a>) -> Result<&mut Sample, BadLine> {
+    fn write(&mut self, point: Point, family: Family, at: usize) {
+        point.write_to(&mut self.containers[at].sample, family, self.reading);
+        self.expected = at + 1;
+    }
+
+    /// Where the container with these labels stands; it is added if it is new.
+    fn container(&mut self, labels: Labels<'a>, block: &'a [u8]) -> Result<usize, BadLine> {
         let (Some(namespace), Some(pod), Some(container)) = (labels.namespace, labels.pod, labels.container) else {
             return Err(BadLine);
         };
-        let is_it = |known: &ContainerSample<'_>| {
+        let hash = self.hasher.hash_one((&*namespace, &*pod, &*container));
+        let is_it = |&at: &u32| {
+            let known = &self.containers[at as usize];
             known.pod == pod && known.container == container && known.namespace == namespace
         };
-        let at = if self.containers.get(self.expected).is_some_and(is_it) {
-            self.expected
-        } else {
-            let hash = self.hasher.hash_one((&*namespace, &*pod, &*container));
-            let found = self.index.find(hash, |&at| is_it(&self.containers[at as usize])).copied();
-            if let Some(at) = found {
-                at as usize
-            } else {
-                self.insert(hash, ContainerSample { namespace, pod, container, sample: empty(self.reading.asked_at) })
-            }
-        };
-        self.expected = at + 1;
-        Ok(&mut self.containers[at].sample)
+        if let Some(at) = self.index.find(hash, is_it) {
+            return Ok(*at as usize);
+        }
+        self.blocks.push(block);
+        let sample = empty(self.reading.asked_at);
+        Ok(self.insert(hash, ContainerSample { namespace, pod, container, sample }))
     }
 
     fn insert(&mut self, hash: u64, new: ContainerSample<'a>) -> usize {
@@ -149,6 +161,10 @@ impl<'a> Gathered<'a> {
         self.containers.push(new);
         at
     }
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, BadLine> {
+    std::str::from_utf8(bytes).map_err(|_| BadLine)
 }
 
 /// A sample that nothing is known of yet: incomplete by its zeros.
@@ -202,8 +218,10 @@ fn is_label_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
+/// Passes over blanks. Byte by byte, as there are hardly ever any: patterns of characters cost more.
 fn blank(text: &str) -> &str {
-    text.trim_start_matches([' ', '\t'])
+    let blanks = text.bytes().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    &text[blanks..]
 }
 
 /// Reads up to the closing quote. Only a value with escapes, which no Kubernetes name has, is copied.
@@ -238,16 +256,15 @@ struct Point {
 
 impl Point {
     fn parse(text: &str) -> Result<Self, BadLine> {
-        let mut words = text.split([' ', '\t']).filter(|word| !word.is_empty());
-        let value: f64 = words.next().ok_or(BadLine)?.parse().map_err(|_| BadLine)?;
-        let taken_at = words.next().map(millis).transpose()?;
-        if words.next().is_some() {
-            return Err(BadLine);
-        }
+        let text = blank(text);
+        let (value, rest) = text.split_at(memchr2(b' ', b'\t', text.as_bytes()).unwrap_or(text.len()));
+        let value: f64 = value.parse().map_err(|_| BadLine)?;
+        let time = blank(rest).trim_end_matches([' ', '\t']);
+        let taken_at = if time.is_empty() { None } else { Some(millis(time)?) };
         Ok(Self { value: Some(value).filter(|value| value.is_finite() && *value >= 0.0), taken_at })
     }
 
-    fn write_to(&self, sample: &mut Sample, family: Family, rule: TimestampOf, asked_at: UnixNanos) {
+    fn write_to(&self, sample: &mut Sample, family: Family, reading: Reading) {
         // `as` truncates, and stops at the largest number, which is what is wanted here.
         let nanos = |seconds: f64| (seconds * 1e9) as u64;
         let sets_the_time = match family {
@@ -257,7 +274,7 @@ impl Point {
             }
             Family::NodeMemory | Family::ContainerMemory => {
                 sample.memory = Bytes(self.value.map_or(0, |bytes| bytes as u64));
-                rule == TimestampOf::LastLine
+                reading.timestamp == TimestampOf::LastLine
             }
             Family::ContainerStart => {
                 sample.started_at = UnixNanos(self.value.map_or(0, nanos));
@@ -265,17 +282,21 @@ impl Point {
             }
         };
         if sets_the_time {
-            sample.taken_at = self.taken_at.unwrap_or(asked_at);
+            sample.taken_at = self.taken_at.unwrap_or(reading.asked_at);
         }
     }
 }
 
 /// A time in milliseconds, without a sign. Zero would be "unknown" further down, and no kubelet ran in 1970.
 fn millis(word: &str) -> Result<UnixNanos, BadLine> {
-    if !word.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(BadLine);
+    let mut millis = 0u64;
+    for byte in word.bytes() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return Err(BadLine);
+        }
+        millis = millis.checked_mul(10).and_then(|tens| tens.checked_add(u64::from(digit))).ok_or(BadLine)?;
     }
-    let millis = word.parse().map_err(|_| BadLine)?;
     UnixNanos::from_millis(millis).filter(|time| *time > UnixNanos::ZERO).ok_or(BadLine)
 }
 
