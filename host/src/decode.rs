@@ -60,7 +60,7 @@ pub enum DecodeError {
 pub fn batch(body: &[u8], reading: Reading) -> Result<Batch<'_>, DecodeError> {
     match reading.form {
         Form::Text => text::batch(body, reading),
-        Form::Summary => summary::batch(body, reading.timestamp),
+        Form::Summary => summary::batch(body, reading),
     }
 }
 

@@ -272,3 +272,87 @@ fn a_label_name_cannot_begin_with_a_digit() {
     let body = format!("{POD_CPU}{}", POD_MEMORY.replace("container=", "9=\"\",container="));
     assert_eq!(text(&body).left_out, LeftOut { bad_lines: 1, incomplete_pods: 1 });
 }
+
+/// The summary of a node without anything but these pods.
+fn summary_of(pods: &str) -> String {
+    let time = r#""time":"2026-11-20T22:08:04Z""#;
+    let node = format!(r#"{{"cpu":{{{time},"usageCoreNanoSeconds":5}},"memory":{{{time},"workingSetBytes":6}}}}"#);
+    format!(r#"{{"node":{node},"pods":{pods}}}"#)
+}
+
+fn summary_pod(name: &str, containers: &str) -> String {
+    format!(r#"{{"podRef":{{"name":"{name}","namespace":"n"}},"containers":{containers}}}"#)
+}
+
+fn summary_container(time: &str, start: &str, cpu: u64) -> String {
+    format!(
+        r#"[{{"name":"c","startTime":{start},"cpu":{{"time":{time},"usageCoreNanoSeconds":{cpu}}},
+            "memory":{{"time":{time},"workingSetBytes":4}}}}]"#
+    )
+}
+
+const TIME: &str = r#""2026-11-20T22:08:04Z""#;
+
+fn summary(body: &str) -> Answer {
+    answer(&batch(body.as_bytes(), reading(Form::Summary)).unwrap())
+}
+
+/// Go writes an empty list that was never made as `null`.
+#[test]
+fn a_summary_without_pods_or_of_a_pod_without_containers_is_read() {
+    assert!(summary(&summary_of("null")).node.is_some());
+    let pods = format!("[{},{}]", summary_pod("p", "null"), summary_pod("q", &summary_container(TIME, "null", 3)));
+    let answer = summary(&summary_of(&pods));
+    assert_eq!((answer.pods.len(), answer.bad_lines), (1, 0));
+}
+
+#[test]
+fn a_summary_sample_without_a_time_bears_the_time_just_before_the_request() {
+    for time in ["null", r#""0001-01-01T00:00:00Z""#] {
+        let pods = format!("[{}]", summary_pod("p", &summary_container(time, "null", 3)));
+        let answer = summary(&summary_of(&pods));
+        assert_eq!(answer.pods.values().next().unwrap()[0].1.taken_at, ASKED_AT, "of {time}");
+    }
+}
+
+#[test]
+fn one_unreadable_pod_of_a_summary_costs_that_pod() {
+    let whole = summary_pod("p", &summary_container(TIME, "null", 3));
+    for broken in [
+        summary_pod("q", &summary_container(r#""noon""#, "null", 3)),
+        summary_pod("q", "7"),
+        whole.replace(r#""cpu":{"#, r#""cpu":{"usageCoreNanoSeconds":-1,"#).replace(r#","usageCoreNanoSeconds":3"#, ""),
+        whole.replace("podRef", "podReference"),
+        "null".to_owned(),
+    ] {
+        let answer = summary(&summary_of(&format!("[{broken},{whole}]")));
+        assert_eq!((answer.pods.len(), answer.bad_lines), (1, 1), "of {broken}");
+    }
+}
+
+#[test]
+fn an_unreadable_node_of_a_summary_costs_only_the_node() {
+    let whole = summary_pod("p", &summary_container(TIME, "null", 3));
+    let answer = summary(&format!(r#"{{"node":{{"cpu":7}},"pods":[{whole}]}}"#));
+    assert_eq!((answer.node, answer.pods.len(), answer.bad_lines), (None, 1, 1));
+    assert!(batch(br#"{"node":7,"pods":[8]}"#, reading(Form::Summary)).is_err(), "nothing of it can be read");
+}
+
+/// A kubelet lists a pod that was replaced under its name beside the one that replaced it.
+#[test]
+fn of_two_runs_of_one_container_in_a_summary_the_newest_start_counts() {
+    let old = summary_pod("p", &summary_container(TIME, r#""2026-11-20T22:00:00Z""#, 900));
+    let new = summary_pod("p", &summary_container(TIME, r#""2026-11-20T22:07:00Z""#, 3));
+    for pods in [format!("[{old},{new}]"), format!("[{new},{old}]")] {
+        let answer = summary(&summary_of(&pods));
+        let containers: Vec<u64> = answer.pods.values().flatten().map(|(_, sample)| sample.cpu.0).collect();
+        assert_eq!(containers, [3]);
+    }
+}
+
+#[test]
+fn the_text_of_an_error_is_short_whatever_the_kubelet_says() {
+    let body = format!(r#"{{"node":{{}},"pods":"{}"}}"#, "é\\n".repeat(100_000));
+    let error = batch(body.as_bytes(), reading(Form::Summary)).unwrap_err().to_string();
+    assert!(error.len() < 300, "{} bytes", error.len());
+}
