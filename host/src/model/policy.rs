@@ -125,7 +125,7 @@ fn rate(previous: &Sample, last: &Sample) -> Result<Usage, NoUsage> {
 /// than the metric resolution, so that no earlier sample can be expected, is served after its first sample.
 pub fn birth(sample: &Sample, resolution: Duration) -> Option<Sample> {
     const MINIMUM_AGE: Duration = Duration::from_secs(10);
-    if sample.started_at >= sample.taken_at {
+    if sample.started_at == UnixNanos::ZERO || sample.started_at >= sample.taken_at {
         return None;
     }
     let age = sample.taken_at.since(sample.started_at);

@@ -132,3 +132,8 @@ fn a_node_without_a_preferred_address_is_refused_in_upstreams_words() {
     let error = policy(&["InternalIP", "Hostname"]).candidates(&node(&[("ExternalIP", "1.2.3.4")], None)).unwrap_err();
     assert_eq!(error.to_string(), "no address matched types [InternalIP Hostname]");
 }
+
+#[test]
+fn a_container_whose_start_is_unknown_is_never_fresh() {
+    assert_eq!(birth(&sample(12 * SECOND, 0, SECOND), RESOLUTION), None);
+}
