@@ -59,6 +59,10 @@ pub struct Store {
 #[derive(Default)]
 pub struct NamespaceUsage {
     pods: RwLock<BTreeMap<Arc<str>, Served>>,
+    /// Who has the say on pods of which there is no usage (yet). Locked only by who has locked `pods` for writing.
+    unserved: Mutex<BTreeMap<Arc<str>, Claim>>,
+    /// Shared with each writer, so that nobody removes the namespace under one.
+    writers: Arc<()>,
 }
 
 impl NamespaceUsage {
@@ -72,11 +76,23 @@ impl NamespaceUsage {
 pub struct Served {
     /// What is served.
     pub usage: PodUsage,
+    claim: Claim,
+}
+
+/// A node's claim to have the say on a pod.
+struct Claim {
     node: NodeName,
     /// When a container of the pod started last, as far as is known; settles which of two nodes is right.
     born: UnixNanos,
     /// When the node last reported the pod.
     seen_at: UnixNanos,
+}
+
+/// A namespace that somebody is about to write to.
+struct NamespaceToWrite {
+    name: Arc<str>,
+    usage: Arc<NamespaceUsage>,
+    _writer: Arc<()>,
 }
 
 /// What became of one batch.
@@ -102,11 +118,15 @@ impl Store {
         }
     }
 
-    /// Takes in the answer of one node. `now` is when it was received.
+    /// Takes in the answer of one node. `now` is when it was received. An answer that comes while the node is being
+    /// forgotten is dropped.
     pub fn put(&self, node: &NodeName, batch: &Batch<'_>, now: UnixNanos) -> Put {
         let history = self.history(node);
         let mut history = history.lock();
         let mut put = Put::default();
+        if history.is_forgotten {
+            return put;
+        }
         self.put_node(node, &mut history, batch, now, &mut put);
         self.put_pods(node, &mut history, batch, now, &mut put);
         self.sweep(node, &mut history, now);
@@ -124,9 +144,11 @@ impl Store {
     /// A node is gone for good: so are its history and what was served of it.
     pub fn forget(&self, node: &NodeName) {
         let known = self.histories.write().remove(node);
-        self.nodes.write().remove(node);
         if let Some(history) = known {
-            let gone = history.lock().take_pods(|_| true);
+            let mut history = history.lock();
+            history.is_forgotten = true;
+            self.nodes.write().remove(node);
+            let gone = history.take_pods();
             self.unpublish(node, gone.iter().map(PodHistory::pod));
         }
     }
@@ -179,15 +201,15 @@ impl Store {
     }
 
     fn put_pods(&self, node: &NodeName, history: &mut NodeHistory, batch: &Batch<'_>, now: UnixNanos, put: &mut Put) {
-        let mut published: Option<(Arc<str>, Arc<NamespaceUsage>)> = None;
+        let mut published: Option<NamespaceToWrite> = None;
         for samples in batch.pods() {
             let pod = history.take_in(samples, now, self.rules.resolution);
             // The batch is sorted, so a namespace is looked up once for all its pods.
-            let namespace = match published.take().filter(|(name, _)| *name == pod.namespace) {
+            let namespace = match published.take().filter(|namespace| namespace.name == pod.namespace) {
                 Some(same) => same,
-                None => (Arc::clone(&pod.namespace), self.namespace_to_write(&pod.namespace)),
+                None => self.namespace_to_write(&pod.namespace),
             };
-            self.publish(&namespace.1, node, pod, put);
+            self.publish(&namespace.usage, node, pod, put);
             published = Some(namespace);
         }
     }
@@ -195,37 +217,37 @@ impl Store {
     /// Serves what follows from a pod's history, or stops serving the pod if nothing does.
     fn publish(&self, namespace: &NamespaceUsage, node: &NodeName, pod: &PodHistory, put: &mut Put) {
         let usage = self.measure(pod);
+        let claim = Claim { node: node.clone(), born: pod.born(), seen_at: pod.seen_at };
         let mut pods = namespace.pods.write();
-        let known = pods.get(&*pod.name);
-        if known.is_some_and(|known| known.node != *node && !self.takes_over(node, pod, known)) {
+        let mut unserved = namespace.unserved.lock();
+        let known = pods.get(&*pod.name).map(|served| &served.claim).or_else(|| unserved.get(&*pod.name));
+        if known.is_some_and(|known| known.node != *node && !self.takes_over(&claim, known)) {
             put.elsewhere += 1;
             return;
         }
-        let before = known.map_or(0, |known| known.usage.containers.len());
-        let after = match usage {
+        let (before, after) = match usage {
             Ok(usage) => {
+                unserved.remove(&*pod.name);
                 let count = usage.containers.len();
-                let served = Served { usage, node: node.clone(), born: pod.born(), seen_at: pod.seen_at };
-                pods.insert(Arc::clone(&pod.name), served);
-                count
+                (pods.insert(Arc::clone(&pod.name), Served { usage, claim }), count)
             }
             Err(reason) => {
                 put.count(reason);
-                pods.remove(&*pod.name);
-                0
+                unserved.insert(Arc::clone(&pod.name), claim);
+                (pods.remove(&*pod.name), 0)
             }
         };
         self.containers.fetch_add(after, Ordering::Relaxed);
-        self.containers.fetch_sub(before, Ordering::Relaxed);
+        self.containers.fetch_sub(before.map_or(0, |before| before.usage.containers.len()), Ordering::Relaxed);
     }
 
-    /// Whether `node`'s word on a pod goes before that of the node it is known from.
-    fn takes_over(&self, node: &NodeName, pod: &PodHistory, known: &Served) -> bool {
+    /// Whether one node's word on a pod goes before that of the node it is known from.
+    fn takes_over(&self, claim: &Claim, known: &Claim) -> bool {
         // The other node has not reported the pod for a while: it is being held there, or has moved here.
-        let stale = pod.seen_at.since(known.seen_at) > self.rules.resolution * 3 / 2;
+        let stale = claim.seen_at.since(known.seen_at) > self.rules.resolution * 3 / 2;
         match self.rules.history.pod_on_two_nodes {
-            PodOnTwoNodes::NewestStart => stale || (pod.born(), node) > (known.born, &known.node),
-            PodOnTwoNodes::FirstAnswer => pod.seen_at.since(known.seen_at) >= self.rules.resolution,
+            PodOnTwoNodes::NewestStart => stale || (claim.born, &claim.node) > (known.born, &known.node),
+            PodOnTwoNodes::FirstAnswer => claim.seen_at.since(known.seen_at) >= self.rules.resolution,
         }
     }
 
@@ -256,10 +278,11 @@ impl Store {
     /// Drops what has been held too long.
     fn sweep(&self, node: &NodeName, history: &mut NodeHistory, now: UnixNanos) {
         let hold = self.rules.history.hold;
+        history.node_seen_at = history.node_seen_at.min(now);
         if now.since(history.node_seen_at) > hold && history.node.forget() {
             self.nodes.write().remove(node);
         }
-        let gone = history.take_pods(|pod| now.since(pod.seen_at) > hold);
+        let gone = history.take_stale_pods(now, hold);
         self.unpublish(node, gone.iter().map(PodHistory::pod));
     }
 
@@ -267,32 +290,43 @@ impl Store {
         for pod in gone {
             let Some(namespace) = self.namespace(pod.namespace) else { continue };
             let mut pods = namespace.pods.write();
-            if pods.get(pod.name).is_some_and(|served| served.node == *node)
+            let mut unserved = namespace.unserved.lock();
+            if pods.get(pod.name).is_some_and(|served| served.claim.node == *node)
                 && let Some(served) = pods.remove(pod.name)
             {
                 self.containers.fetch_sub(served.usage.containers.len(), Ordering::Relaxed);
             }
-            let is_empty = pods.is_empty();
-            drop(pods);
-            drop(namespace);
+            if unserved.get(pod.name).is_some_and(|claim| claim.node == *node) {
+                unserved.remove(pod.name);
+            }
+            let is_empty = pods.is_empty() && unserved.is_empty();
+            drop((pods, unserved));
             if is_empty {
                 self.drop_namespace(pod.namespace);
             }
         }
     }
 
-    fn namespace_to_write(&self, name: &Arc<str>) -> Arc<NamespaceUsage> {
+    fn namespace_to_write(&self, name: &Arc<str>) -> NamespaceToWrite {
+        // The writer is counted before the lock goes: see `drop_namespace`.
+        let to_write = |usage: &Arc<NamespaceUsage>| NamespaceToWrite {
+            name: Arc::clone(name),
+            usage: Arc::clone(usage),
+            _writer: Arc::clone(&usage.writers),
+        };
         if let Some(known) = self.namespaces.read().get(name) {
-            return Arc::clone(known);
+            return to_write(known);
         }
-        Arc::clone(self.namespaces.write().entry(Arc::clone(name)).or_default())
+        to_write(self.namespaces.write().entry(Arc::clone(name)).or_default())
     }
 
-    /// Removes an empty namespace, unless somebody is about to write to it.
+    /// Removes an empty namespace, unless somebody is about to write to it: that node will drop it in its turn.
     fn drop_namespace(&self, name: &str) {
         let mut namespaces = self.namespaces.write();
-        let unused = |known: &Arc<NamespaceUsage>| Arc::strong_count(known) == 1 && known.pods.read().is_empty();
-        if namespaces.get(name).is_some_and(unused) {
+        let is_unused = |known: &Arc<NamespaceUsage>| {
+            Arc::strong_count(&known.writers) == 1 && known.pods.read().is_empty() && known.unserved.lock().is_empty()
+        };
+        if namespaces.get(name).is_some_and(is_unused) {
             namespaces.remove(name);
         }
     }

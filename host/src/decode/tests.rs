@@ -21,6 +21,12 @@ const SUMMARY: &str = include_str!("../../../tests/fixtures/kubelet/summary-1.js
 /// 2026-11-20T22:08:08.528Z, when the first captures were asked for.
 const ASKED_AT: UnixNanos = UnixNanos(1_795_212_488_528_000_000);
 
+/// At least 512; more where `PROPTEST_CASES` asks for more.
+fn cases() -> ProptestConfig {
+    let asked = ProptestConfig::default();
+    ProptestConfig { cases: asked.cases.max(512), ..asked }
+}
+
 fn reading(form: Form) -> Reading {
     Reading { form, asked_at: ASKED_AT, timestamp: TimestampOf::Cpu }
 }
@@ -50,7 +56,7 @@ fn agrees_with_the_reference(body: &[u8], timestamp: TimestampOf) -> Result<(), 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1024))]
+    #![proptest_config(cases())]
 
     #[test]
     fn any_kubelet_text_decodes_as_the_reference_does(body in generate::body(), last_line: bool) {

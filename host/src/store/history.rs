@@ -55,6 +55,8 @@ impl Series {
 pub(super) struct NodeHistory {
     pub(super) node: Series,
     pub(super) node_seen_at: UnixNanos,
+    /// Set once the node is gone: who still holds this history must not write to it.
+    pub(super) is_forgotten: bool,
     pods: HashTable<PodHistory>,
     /// Seeded per process: the names come from kubelets, which are not trusted.
     hasher: DefaultHashBuilder,
@@ -98,9 +100,19 @@ impl NodeHistory {
         history
     }
 
-    /// Takes out the pods that `is_gone` says so of.
-    pub(super) fn take_pods(&mut self, is_gone: impl Fn(&PodHistory) -> bool) -> Vec<PodHistory> {
-        self.pods.extract_if(|pod| is_gone(pod)).collect()
+    /// Takes out all pods.
+    pub(super) fn take_pods(&mut self) -> Vec<PodHistory> {
+        self.pods.drain().collect()
+    }
+
+    /// Takes out the pods that were not reported for longer than `hold`.
+    pub(super) fn take_stale_pods(&mut self, now: UnixNanos, hold: Duration) -> Vec<PodHistory> {
+        let is_stale = |pod: &mut PodHistory| {
+            // A clock that was set back must not prolong what is held.
+            pod.seen_at = pod.seen_at.min(now);
+            now.since(pod.seen_at) > hold
+        };
+        self.pods.extract_if(is_stale).collect()
     }
 }
 
@@ -136,12 +148,17 @@ impl PodHistory {
         if as_before {
             return;
         }
+        // Sorted, as a kubelet that errs may name very many.
         let mut known = std::mem::take(&mut self.containers);
+        known.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         self.containers = samples
             .iter()
-            .map(|sample| match known.iter().position(|known| *known.name == *sample.container) {
-                Some(at) => known.swap_remove(at),
-                None => ContainerHistory { name: (&*sample.container).into(), series: Series::default() },
+            .map(|sample| match known.binary_search_by(|known| (*known.name).cmp(&*sample.container)) {
+                Ok(at) => ContainerHistory {
+                    name: Arc::clone(&known[at].name),
+                    series: std::mem::take(&mut known[at].series),
+                },
+                Err(_) => ContainerHistory { name: (&*sample.container).into(), series: Series::default() },
             })
             .collect();
     }

@@ -21,6 +21,12 @@ use reference::{PodKey, Round, Storage};
 
 const RESOLUTION: Duration = Duration::from_secs(15);
 
+/// At least 512; more where `PROPTEST_CASES` asks for more.
+fn cases() -> ProptestConfig {
+    let asked = ProptestConfig::default();
+    ProptestConfig { cases: asked.cases.max(512), ..asked }
+}
+
 /// The defaults.
 fn ours() -> Rules {
     Rules {
@@ -77,7 +83,7 @@ fn every_pod(node: usize) -> impl Iterator<Item = PodKey> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1024))]
+    #![proptest_config(cases())]
 
     #[test]
     fn with_upstreams_settings_every_round_is_served_as_upstream_serves_it(rounds in generate::rounds(2)) {
@@ -622,4 +628,90 @@ fn readers_beside_writers_see_every_pod_whole() {
     });
     assert_eq!(store.container_points(), names.len() * 3);
     assert_eq!(visible_containers(&store), names.len() * 3);
+}
+
+// What goes wrong between nodes, clocks and threads.
+
+/// The pod has only just started on `newer`, too young for usage; `older` still reports the run before.
+#[test]
+fn a_pod_that_moved_and_has_no_usage_yet_is_not_served_from_its_old_node() {
+    for newer_first in [true, false] {
+        let mut scene = Scene::new(ours());
+        for taken_at in [100, 115] {
+            scene.now = taken_at;
+            scene.put("older", &pod_answer(&[("x", OLD, taken_at, taken_at)]));
+        }
+        scene.now = 131;
+        let (newer, older) = (pod_answer(&[("x", Some(125), 130, 5)]), pod_answer(&[("x", OLD, 130, 900)]));
+        for (node, answer) in
+            if newer_first { [("newer", &newer), ("older", &older)] } else { [("older", &older), ("newer", &newer)] }
+        {
+            scene.put(node, answer);
+        }
+        assert_eq!((scene.only(), scene.store.container_points()), (None, 0), "newer first: {newer_first}");
+        scene.now = 132;
+        assert_eq!(scene.put("older", &pod_answer(&[("x", OLD, 131, 901)])).elsewhere, 1);
+        assert_eq!(scene.only(), None);
+        // Once the new node has nothing to say any more, the old one is believed again.
+        scene.store.forget(&NodeName::new("newer"));
+        scene.put("older", &pod_answer(&[("x", OLD, 140, 910)]));
+        assert_eq!(scene.only(), Some((140, 9, 100)));
+    }
+}
+
+#[test]
+fn a_clock_that_was_set_back_does_not_prolong_what_is_held() {
+    for rules in [ours(), upstreams()] {
+        let mut scene = Scene::new(rules);
+        scene.now = 10_000;
+        scene.node_tick(100, 10).tick(&[("x", OLD, 100, 10)]).node_tick(115, 30).tick(&[("x", OLD, 115, 30)]);
+        scene.now = 0;
+        scene.missed().missed().missed().missed().missed();
+        assert_eq!((scene.node(), scene.only()), (None, None));
+    }
+}
+
+#[test]
+fn a_namespace_that_a_reader_still_holds_leaves_nothing_behind() {
+    let mut scene = Scene::new(ours());
+    scene.tick(&[("x", OLD, 100, 10)]).tick(&[("x", OLD, 115, 30)]);
+    let reader = scene.store.namespace("a").unwrap();
+    scene.store.forget(&NodeName::new("n"));
+    assert_eq!((reader.read().len(), scene.store.namespaces_held()), (0, 0));
+}
+
+#[test]
+fn a_node_that_is_forgotten_while_it_answers_leaves_nothing_behind() {
+    let store = Store::new(ours());
+    let node = NodeName::new("n");
+    let answer = |round| {
+        let mut answer = pod_answer(&[("x", OLD, round, round), ("y", OLD, round, round)]);
+        answer.node = Some(sample(("", None, round, round)));
+        answer
+    };
+    for round in 0..200 {
+        std::thread::scope(|scope| {
+            // The history is looked up before the node is forgotten, and written to after.
+            scope.spawn(|| [1, 2, 3].map(|offset| store.put(&node, &batch_of(&answer(round * 3 + offset)), at(round))));
+            scope.spawn(|| store.forget(&node));
+        });
+        store.forget(&node);
+        assert_eq!((store.container_points(), store.node_points(), store.namespaces_held()), (0, 0, 0));
+    }
+}
+
+/// A kubelet may name as many containers as its answer has room for.
+#[test]
+fn a_pod_of_very_many_containers_in_another_order_keeps_their_histories() {
+    let mut containers: Vec<(String, Sample)> =
+        (0..30_000).map(|index| (format!("c{index:05}"), sample(("", OLD, 100, 10)))).collect();
+    let store = Store::new(ours());
+    for taken_at in [100, 110] {
+        containers.iter_mut().for_each(|(_, container)| *container = sample(("", OLD, taken_at, taken_at)));
+        let pod = ("a".to_owned(), "p".to_owned());
+        let answer = Answer { node: None, pods: BTreeMap::from([(pod, containers.clone())]) };
+        store.put(&NodeName::new("n"), &batch_of(&answer), at(taken_at));
+        containers.reverse();
+    }
+    assert_eq!(store.container_points(), 30_000);
 }
