@@ -145,26 +145,26 @@ struct Scene {
     now: u64,
 }
 
+/// A pod: end of the window (seconds since [`START`]), its length in seconds, and the containers in millicores.
+type Seen = (u64, u64, Vec<(String, u64)>);
+
 /// A container of pod `a/p`: name, start, time of the sample, CPU.
-type Reading1 = (&'static str, Option<u64>, u64, u64);
+type Line = (&'static str, Option<u64>, u64, u64);
 
 fn at(seconds: u64) -> UnixNanos {
     UnixNanos(START + seconds * SECOND)
 }
 
-fn sample((_, start, taken_at, cpu): Reading1) -> Sample {
+fn sample((_, start, taken_at, cpu): Line) -> Sample {
     let started_at = start.map_or(UnixNanos::ZERO, at);
     Sample { taken_at: at(taken_at), started_at, cpu: CpuNanoseconds(cpu * SECOND / 10), memory: Bytes(taken_at + 1) }
 }
 
-fn pod_answer(containers: &[Reading1]) -> Answer {
+fn pod_answer(containers: &[Line]) -> Answer {
     let containers: Vec<_> = containers.iter().map(|reading| (reading.0.to_owned(), sample(*reading))).collect();
     let pod = ("a".to_owned(), "p".to_owned());
     Answer { node: None, pods: BTreeMap::from([(pod, containers)]) }
 }
-
-/// Containers by name.
-type Millicores = Vec<(String, u64)>;
 
 impl Scene {
     fn new(rules: Rules) -> Self {
@@ -176,7 +176,7 @@ impl Scene {
     }
 
     /// One tick with one pod on node `n`.
-    fn tick(&mut self, containers: &[Reading1]) -> &mut Self {
+    fn tick(&mut self, containers: &[Line]) -> &mut Self {
         self.now += 15;
         self.put("n", &pod_answer(containers));
         self
@@ -196,8 +196,7 @@ impl Scene {
         self
     }
 
-    /// End of the window (seconds since [`START`]), its length in seconds, and the containers in millicores.
-    fn pod(&self) -> Option<(u64, u64, Millicores)> {
+    fn pod(&self) -> Option<Seen> {
         let usage = self.store.pod(PodRef { namespace: "a", name: "p" })?;
         let containers = usage.containers.iter().map(|c| (c.name.to_string(), c.cpu.0 / 1_000_000)).collect();
         Some(((usage.taken_at.0.saturating_sub(START)) / SECOND, usage.window.0 / SECOND, containers))
