@@ -242,11 +242,14 @@ pub fn start_log(config: &LoggingConfig) {
         _ => LevelFilter::TRACE,
     };
     // Libraries tell their own stories below WARN; they are of use only to whoever debugs the gateway itself.
-    let libraries = if config.verbosity >= 8 { LevelFilter::DEBUG } else { LevelFilter::WARN };
+    let is_debugged = config.verbosity >= 8;
+    let libraries = if is_debugged { LevelFilter::DEBUG } else { LevelFilter::WARN };
+    // kube reports every failed attempt, bodies included; `discovery` reports every change.
+    let kube = if is_debugged { LevelFilter::DEBUG } else { LevelFilter::OFF };
     let filter = tracing_subscriber::filter::Targets::new()
         .with_default(libraries)
         .with_target("metrics_gateway", ours)
-        .with_target("kube_runtime", LevelFilter::ERROR.min(libraries));
+        .with_targets([("kube_client", kube), ("kube_runtime", kube)]);
     let registry = tracing_subscriber::registry().with(filter);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let _ = match config.format {

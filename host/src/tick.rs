@@ -143,6 +143,7 @@ impl Tick {
             scraper: NodeScraper::new(Arc::clone(&self.parts.client), Arc::clone(&self.parts.addresses), node),
             updates: receiver,
             failing: None,
+            is_garbled: false,
         };
         self.parts.tasks.spawn(task.run(gone.clone(), stop.clone()));
         Asked { updates, gone }
@@ -181,6 +182,8 @@ struct NodeTask {
     last_request: Gauge,
     /// Why the node fails at present.
     failing: Option<&'static str>,
+    /// Whether its last answer held lines that could not be read.
+    is_garbled: bool,
 }
 
 impl NodeTask {
@@ -260,8 +263,9 @@ impl NodeTask {
         Ok(())
     }
 
-    fn count(&self, left_out: LeftOut, put: Put) {
-        let metrics = &self.parts().metrics;
+    fn count(&mut self, left_out: LeftOut, put: Put) {
+        let metrics = Arc::clone(&self.parts().metrics);
+        let was_garbled = std::mem::replace(&mut self.is_garbled, left_out.bad_lines > 0);
         metrics.bad_lines.inc_by(u64::from(left_out.bad_lines));
         let reasons = [
             ("incomplete", left_out.incomplete_pods),
@@ -275,6 +279,9 @@ impl NodeTask {
             }
         }
         let node = &self.scraper.node().name;
+        if self.is_garbled && !was_garbled {
+            warn!(%node, lines = left_out.bad_lines, "left out lines of the node's answer that cannot be read");
+        }
         debug!(%node, ?left_out, ?put, "took in the node's samples");
     }
 
@@ -299,7 +306,7 @@ impl NodeTask {
                 debug!(node = %node.name, reason = error.reason(), %error, "failed to scrape a node that is not ready");
             }
             Some(error) => {
-                warn!(node = %node.name, reason = error.reason(), %error, "failed to scrape node; its last usage is held");
+                warn!(node = %node.name, reason = error.reason(), %error, "failed to scrape node; asking again at its next moment");
             }
         }
     }
