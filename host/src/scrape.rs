@@ -160,6 +160,8 @@ pub struct NodeScraper {
     client: Arc<KubeletClient>,
     addresses: Arc<dyn AddressPolicy>,
     node: Arc<Node>,
+    /// What the policy says of the node as it is.
+    candidates: Result<Vec<Candidate>, NoAddress>,
     connection: Option<Connection>,
     form: Form,
 }
@@ -167,7 +169,8 @@ pub struct NodeScraper {
 impl NodeScraper {
     /// A scraper that has not asked yet.
     pub fn new(client: Arc<KubeletClient>, addresses: Arc<dyn AddressPolicy>, node: Arc<Node>) -> Self {
-        Self { client, addresses, node, connection: None, form: Form::Text }
+        let candidates = addresses.candidates(&node);
+        Self { client, addresses, node, candidates, connection: None, form: Form::Text }
     }
 
     /// The node that is asked.
@@ -175,10 +178,14 @@ impl NodeScraper {
         &self.node
     }
 
-    /// The Node object has changed: its addresses are considered anew.
+    /// The Node object has changed: its addresses are considered anew. Where they are the same, as when only a label
+    /// has changed, the connection goes on being used.
     pub fn update(&mut self, node: Arc<Node>) {
-        self.node = node;
-        self.connection = None;
+        let candidates = self.addresses.candidates(&node);
+        if candidates != self.candidates {
+            self.connection = None;
+        }
+        (self.node, self.candidates) = (node, candidates);
     }
 
     /// Asks once, within the client's time limit.
@@ -221,7 +228,7 @@ impl NodeScraper {
     }
 
     async fn connect(&mut self, deadline: Instant) -> Result<Connection, ScrapeError> {
-        let candidates = self.addresses.candidates(&self.node)?;
+        let candidates = self.candidates.clone()?;
         let mut first_error = None;
         for (at, candidate) in candidates.iter().enumerate() {
             match self.connect_to(candidate, deadline, candidates.len() - at).await {
