@@ -196,9 +196,6 @@ impl NodeScraper {
         let limit = self.client.timeout();
         let deadline = Instant::now() + limit;
         let answer = tokio::time::timeout_at(deadline, self.ask(deadline)).await;
-        if !matches!(answer, Ok(Ok(_))) {
-            self.connection = None;
-        }
         answer.unwrap_or(Err(ScrapeError::Timeout { limit }))
     }
 
@@ -218,12 +215,12 @@ impl NodeScraper {
     async fn ask_over(&mut self, mut connection: Connection) -> Result<Answer, ScrapeError> {
         let mut answer = self.client.get(&mut connection, &self.path()).await;
         let is_404 = matches!(&answer, Err(error) if error.reason() == "404");
-        if is_404 && self.form == Form::Text && self.node.resource_metrics_path.is_none() {
+        if is_404 && connection.is_open() && self.form == Form::Text && self.node.resource_metrics_path.is_none() {
             self.form = Form::Summary;
             answer = self.client.get(&mut connection, &self.path()).await;
         }
+        self.connection = Some(connection).filter(Connection::is_open);
         let body = answer?;
-        self.connection = Some(connection);
         Ok(Answer { body, form: self.form })
     }
 

@@ -1,7 +1,7 @@
 //! One GET to one kubelet: a connection, a request, bytes or a [`ScrapeError`].
 //!
 //! HTTP/1.1 over TLS, one connection per node, kept between ticks: one request at a time needs no multiplexing, and
-//! an idle connection costs no task. Redirects are refused, since following one would carry our credentials to
+//! an idle connection costs neither a task nor HTTP's buffers, only what TLS has to remember. Redirects are refused, since following one would carry our credentials to
 //! wherever it points. Bodies are capped, before and after decompression.
 //!
 //! Credentials are replaced whole while scrapes go on ([`KubeletClient::replace`]); a change of certificates closes
@@ -11,15 +11,14 @@
 
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -147,32 +146,39 @@ impl KubeletClient {
         let access = self.access.load_full();
         let stream = dial(candidate).await?;
         match &access.tls {
-            None => Connection::open(TokioIo::new(stream), candidate, access.generation).await,
+            None => Ok(Connection::new(stream, candidate, access.generation)),
             Some(tls) => {
                 let stream = tls
                     .connect(access.server_name(candidate)?, stream)
                     .await
                     .map_err(|error| tls_error(&candidate.host, &error))?;
-                Connection::open(TokioIo::new(stream), candidate, access.generation).await
+                Ok(Connection::new(stream, candidate, access.generation))
             }
         }
     }
 
+    /// Asks for `path`. Afterwards the connection [is open](Connection::is_open) if the kubelet keeps it so.
     pub(super) async fn get(&self, connection: &mut Connection, path: &str) -> Result<Bytes, ScrapeError> {
         let request = self.request(connection, path)?;
-        let Connection { sender, driver, .. } = connection;
+        let closed = || ScrapeError::BrokenOff("the connection is closed".into());
+        let stream = TokioIo::new(connection.stream.take().ok_or_else(closed)?);
+        let (mut sender, mut driver) = http1::Builder::new().handshake(stream).await.map_err(broken_off)?;
         let exchange = async {
-            sender.ready().await.map_err(broken_off)?;
             let response = sender.send_request(request).await.map_err(broken_off)?;
             self.read(response).await
         };
-        // Nobody drives an idle connection: it is driven here, for as long as it is needed.
         let mut exchange = std::pin::pin!(exchange);
-        tokio::select! {
+        let (outcome, is_open) = tokio::select! {
             biased;
-            outcome = &mut exchange => outcome,
-            _ = driver => exchange.await,
+            outcome = &mut exchange => (outcome, true),
+            // The kubelet has closed: what it said before may still be there to read.
+            _ = &mut driver => (exchange.await, false),
+        };
+        let (body, end) = outcome?;
+        if is_open && end == End::Reached {
+            connection.stream = Some(driver.into_parts().io.into_inner());
         }
+        body
     }
 
     fn request(&self, connection: &Connection, path: &str) -> Result<Request<Empty<Bytes>>, ScrapeError> {
@@ -189,32 +195,18 @@ impl KubeletClient {
         request.body(Empty::new()).map_err(|error| ScrapeError::BrokenOff(format!("cannot ask for {path:?}: {error}")))
     }
 
-    async fn read(&self, response: Response<Incoming>) -> Result<Bytes, ScrapeError> {
-        let status = response.status();
+    /// The body of an answer, or what its status says; and whether the next answer may follow on the connection.
+    async fn read(&self, response: Response<Incoming>) -> Result<(Result<Bytes, ScrapeError>, End), ScrapeError> {
+        /// What kubelets say beside an error is a line; more is not worth reading for the sake of a connection.
+        const SHORT: usize = 4096;
+        let (status, keeps) = (response.status(), keeps_alive(&response));
         if status != StatusCode::OK {
-            return Err(ScrapeError::Status { status, hint: hint(status) });
+            let end = if read_body(response.into_body(), SHORT).await.is_ok() { keeps } else { End::Unknown };
+            return Ok((Err(ScrapeError::Status { status, hint: hint(status) }), end));
         }
         let is_gzip = response.headers().get(header::CONTENT_ENCODING).is_some_and(|value| value == "gzip");
-        let body = self.read_body(response.into_body()).await?;
-        if is_gzip { self.inflate(&body) } else { Ok(body) }
-    }
-
-    async fn read_body(&self, mut body: Incoming) -> Result<Bytes, ScrapeError> {
-        let limit = self.options.max_body;
-        let expected = usize::try_from(hyper::body::Body::size_hint(&body).exact().unwrap_or(0)).unwrap_or(usize::MAX);
-        if expected > limit {
-            return Err(ScrapeError::TooLarge { limit });
-        }
-        let mut read = BytesMut::with_capacity(expected);
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(broken_off)?;
-            let Some(data) = frame.data_ref() else { continue };
-            if read.len() + data.len() > limit {
-                return Err(ScrapeError::TooLarge { limit });
-            }
-            read.extend_from_slice(data);
-        }
-        Ok(read.freeze())
+        let body = read_body(response.into_body(), self.options.max_body).await?;
+        Ok((if is_gzip { self.inflate(&body) } else { Ok(body) }, keeps))
     }
 
     fn inflate(&self, body: &[u8]) -> Result<Bytes, ScrapeError> {
@@ -284,23 +276,58 @@ fn roots(authorities: &[CertificateDer<'static>]) -> Result<RootCertStore, Scrap
     Ok(roots)
 }
 
+/// Where the connection stands after an answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// At the end of the answer: another request may follow.
+    Reached,
+    /// Somewhere else, or nowhere.
+    Unknown,
+}
+
+fn keeps_alive(response: &Response<Incoming>) -> End {
+    let closes =
+        response.headers().get(header::CONNECTION).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
+    if closes || response.version() == Version::HTTP_10 { End::Unknown } else { End::Reached }
+}
+
+async fn read_body(mut body: Incoming, limit: usize) -> Result<Bytes, ScrapeError> {
+    let expected = usize::try_from(body.size_hint().exact().unwrap_or(0)).unwrap_or(usize::MAX);
+    if expected > limit {
+        return Err(ScrapeError::TooLarge { limit });
+    }
+    let mut read = BytesMut::with_capacity(expected);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(broken_off)?;
+        let Some(data) = frame.data_ref() else { continue };
+        if read.len() + data.len() > limit {
+            return Err(ScrapeError::TooLarge { limit });
+        }
+        read.extend_from_slice(data);
+    }
+    Ok(read.freeze())
+}
+
 /// One connection to one kubelet.
 pub(super) struct Connection {
     authority: String,
-    sender: http1::SendRequest<Empty<Bytes>>,
-    driver: Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>,
+    stream: Option<Box<dyn Stream>>,
     generation: u64,
 }
 
+/// A TCP connection, with TLS around it or without.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + Sync> Stream for S {}
+
 impl Connection {
-    async fn open<I>(io: TokioIo<I>, candidate: &Candidate, generation: u64) -> Result<Self, ScrapeError>
-    where
-        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let (sender, driver) = http1::Builder::new().handshake(io).await.map_err(broken_off)?;
-        // Fused, since it is polled again for the next request even if the kubelet has closed meanwhile.
-        let driver = Box::pin(futures_util::FutureExt::fuse(driver));
-        Ok(Self { authority: authority(candidate), sender, driver, generation })
+    fn new(stream: impl Stream + 'static, candidate: &Candidate, generation: u64) -> Self {
+        Self { authority: authority(candidate), stream: Some(Box::new(stream)), generation }
+    }
+
+    /// Whether another request may be made.
+    pub(super) fn is_open(&self) -> bool {
+        self.stream.is_some()
     }
 }
 
