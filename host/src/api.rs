@@ -13,6 +13,7 @@
 
 pub mod body;
 pub mod certificate;
+pub mod exposition;
 mod lists;
 pub mod probes;
 pub mod route;
@@ -44,8 +45,9 @@ use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::tick::Tick;
 use body::Body;
+use exposition::{Exposition, Format};
 use probes::Probe;
-use route::{Endpoint, Routed, route};
+use route::{Endpoint, RESOURCE_METRICS, Routed, route};
 use serve::Busy;
 use wire::discovery::VersionInfo;
 use wire::status::TOO_MANY_REQUESTS;
@@ -67,6 +69,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Set when the gateway is about to end.
     pub is_shutting_down: Arc<AtomicBool>,
+    /// `api.resource_metrics`: whether `/metrics/resource` is there.
+    pub resource_metrics: bool,
 }
 
 /// Answers requests.
@@ -202,10 +206,10 @@ impl Api {
 
     fn answer_endpoint(&self, endpoint: Endpoint) -> Result<Answer, Status> {
         Ok(match endpoint {
-            Endpoint::Index => Answer::index(StatusCode::OK),
+            Endpoint::Index => self.index(StatusCode::OK),
             // Without its document an aggregator goes without it, silently.
             Endpoint::UnknownPath | Endpoint::OpenApiV2 | Endpoint::OpenApiV3Index | Endpoint::OpenApiV3 { .. } => {
-                Answer::index(StatusCode::NOT_FOUND)
+                self.index(StatusCode::NOT_FOUND)
             }
             Endpoint::ApiGroupList(form) => Answer::document(wire::discovery::api_group_list(), form),
             Endpoint::ApiGroup(form) => Answer::document(wire::discovery::api_group(), form),
@@ -231,6 +235,7 @@ impl Api {
             }
             Endpoint::ProbeCheck(probe, name) => Answer::probe(probes::answer_one(&self.check(probe, name))),
             Endpoint::Metrics => self.metrics(),
+            Endpoint::ResourceMetrics(format) => self.resource_metrics(format)?,
         })
     }
 
@@ -275,6 +280,22 @@ impl Api {
             metrics.storage_points.with_label_values(&[kind]).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
         Answer::ok("text/plain; version=0.0.4; charset=utf-8", Body::whole(metrics.render()))
+    }
+
+    fn resource_metrics(&self, format: Format) -> Result<Answer, Status> {
+        if !self.parts.resource_metrics {
+            return Ok(self.index(StatusCode::NOT_FOUND));
+        }
+        self.check_synced()?;
+        let (cluster, store) = (Arc::clone(&self.parts.cluster), Arc::clone(&self.parts.store));
+        let text = Exposition::new(cluster, store, format);
+        Ok(Answer::ok(format.content_type(), Body::in_pieces(text)))
+    }
+
+    fn index(&self, code: StatusCode) -> Answer {
+        let optional = self.parts.resource_metrics.then(|| RESOURCE_METRICS.to_owned());
+        let paths: std::collections::BTreeSet<String> = route::paths().chain(optional).collect();
+        Answer { code, ..Answer::json(wire::discovery::index(paths.iter().map(String::as_str))) }
     }
 
     /// One check of a probe; the names are those of [`Probe::checks`].
@@ -360,11 +381,6 @@ impl Answer {
         Self { retry_after: Some(1), ..Self::text(StatusCode::TOO_MANY_REQUESTS, TOO_MANY_REQUESTS) }
     }
 
-    fn index(code: StatusCode) -> Self {
-        let paths: std::collections::BTreeSet<String> = route::paths().collect();
-        Self { code, ..Self::json(wire::discovery::index(paths.iter().map(String::as_str))) }
-    }
-
     fn probe(answer: probes::Answer) -> Self {
         Self { code: answer.code, ..Self::ok(PLAIN_TEXT, Body::whole(answer.body)) }
     }
@@ -439,7 +455,7 @@ fn resource_label(routed: &Routed) -> &'static str {
         Ok(Endpoint::Nodes(..) | Endpoint::Node { .. }) => "nodes",
         Ok(Endpoint::Pods { .. } | Endpoint::Pod { .. }) => "pods",
         Ok(Endpoint::Probe(..) | Endpoint::ProbeCheck(..)) => "probes",
-        Ok(Endpoint::Metrics) => "metrics",
+        Ok(Endpoint::Metrics | Endpoint::ResourceMetrics(_)) => "metrics",
         Ok(_) => "discovery",
         Err(_) => "none",
     }

@@ -96,6 +96,7 @@ impl App {
                 metrics,
                 clock: clock.clone(),
                 is_shutting_down: Arc::clone(&is_shutting_down),
+                resource_metrics: config.api.resource_metrics,
             },
             &config.serving,
         ));

@@ -31,7 +31,7 @@ pub struct Config {
     pub scrape: ScrapeConfig,
     /// What is remembered, and what is made of it.
     pub history: HistoryConfig,
-    /// How answers look, where that is a choice.
+    /// What is answered and how, where that is a choice.
     pub api: ApiConfig,
     /// The HTTPS listener.
     pub serving: ServingConfig,
@@ -175,11 +175,13 @@ pub enum TimestampOf {
     LastLine,
 }
 
-/// How answers look, where that is a choice.
+/// What is answered and how, where that is a choice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiConfig {
     /// `api.container_order`. Upstream: random; [`ContainerOrder::AsReported`] is the nearest to it.
     pub container_order: ContainerOrder,
+    /// `api.resource_metrics`: whether `/metrics/resource` serves the usage to Prometheus. Upstream has no such path.
+    pub resource_metrics: bool,
 }
 
 /// In which order a pod's containers are served.

@@ -26,11 +26,15 @@ use percent_encoding::percent_decode_str;
 pub use query::ListOptions;
 use query::Query;
 
+use super::exposition::Format;
 use super::probes::{Probe, Question, Verbosity};
 use super::wire::negotiate::{Offer, Wishes};
 use super::wire::status::quote;
 use super::wire::{ApiVersion, Form, GROUP, Resource, Status, duration};
 use crate::auth::{Attributes, ResourceAttributes};
+
+/// Where the usage is for Prometheus, if the configuration says so.
+pub const RESOURCE_METRICS: &str = "/metrics/resource";
 
 /// A request, understood.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,6 +104,8 @@ pub enum Endpoint {
     ProbeCheck(Probe, &'static str),
     /// `/metrics`.
     Metrics,
+    /// `/metrics/resource`, where it is switched on.
+    ResourceMetrics(Format),
     /// `/openapi/v2`.
     OpenApiV2,
     /// `/openapi/v3`: which documents there are.
@@ -119,7 +125,7 @@ pub fn route(method: &Method, uri: &Uri, headers: &HeaderMap) -> Routed {
     let wishes = Wishes::new(headers, query.first("pretty"), query.first("includeObject"));
     let path = percent_decode_str(uri.path()).decode_utf8_lossy().into_owned();
     let attributes = attributes(method, path, &query);
-    let request = Request { method, path: &attributes.path, query: &query, wishes };
+    let request = Request { method, path: &attributes.path, query: &query, headers, wishes };
     let outcome = match query::bad_escape(uri.path()) {
         Some(escape) => Err(Status::bad_request(format!("invalid URL escape {}", quote(escape)))),
         None => request.endpoint(),
@@ -270,6 +276,7 @@ struct Request<'a> {
     method: &'a Method,
     path: &'a str,
     query: &'a Query<'a>,
+    headers: &'a HeaderMap,
     wishes: Wishes<'a>,
 }
 
@@ -280,6 +287,7 @@ impl Request<'_> {
             "/" | "/index.html" => Ok(Endpoint::Index),
             "/apis" | "/apis/" => self.document(Endpoint::ApiGroupList),
             "/metrics" => Ok(Endpoint::Metrics),
+            RESOURCE_METRICS => Ok(Endpoint::ResourceMetrics(Format::of(self.headers))),
             "/openapi/v2" => Ok(Endpoint::OpenApiV2),
             "/openapi/v3" => Ok(Endpoint::OpenApiV3Index),
             path => match path.split_at_checked(path.match_indices('/').nth(1).map_or(path.len(), |(at, _)| at)) {

@@ -68,7 +68,7 @@ pub fn check(raw: &RawConfig, args: &Args) -> Result<Checked, Vec<Problem>> {
         kubeconfig: path(&args.kubeconfig),
         scrape: scrape(raw, args, &mut found),
         history: history(raw, args, &mut found),
-        api: ApiConfig { container_order: value(&raw.api.container_order, ContainerOrder::ByName) },
+        api: api(raw),
         serving: serving(raw, args, &mut found),
         authentication: authentication(args, &mut found),
         authorization: authorization(args, &mut found),
@@ -235,6 +235,14 @@ fn history(raw: &RawConfig, args: &Args, found: &mut Findings) -> HistoryConfig 
         falling_counter: value(&history.falling_counter, FallingCounter::OmitPod),
         pod_on_two_nodes: value(&history.pod_on_two_nodes, PodOnTwoNodes::NewestStart),
         timestamp: value(&history.timestamp, TimestampOf::Cpu),
+    }
+}
+
+fn api(raw: &RawConfig) -> ApiConfig {
+    ApiConfig {
+        container_order: value(&raw.api.container_order, ContainerOrder::ByName),
+        // A path that a drop-in has and upstream has not is there only for those who ask for it.
+        resource_metrics: value(&raw.api.resource_metrics, false),
     }
 }
 

@@ -64,6 +64,8 @@ pub struct RawHistory {
 pub struct RawApi {
     /// In which order a pod's containers are served.
     pub container_order: Option<Located<ContainerOrder>>,
+    /// Whether the usage can be had for Prometheus, too.
+    pub resource_metrics: Option<Located<bool>>,
 }
 
 /// `[serving]`
@@ -131,7 +133,10 @@ fn read_history(mut section: Section<'_, '_>) -> RawHistory {
 
 fn read_api(mut section: Section<'_, '_>) -> RawApi {
     let order = [("by-name", ContainerOrder::ByName), ("as-reported", ContainerOrder::AsReported)];
-    let raw = RawApi { container_order: section.key("container_order", |value| one_of(&order, value)) };
+    let raw = RawApi {
+        container_order: section.key("container_order", |value| one_of(&order, value)),
+        resource_metrics: section.key("resource_metrics", switch),
+    };
     section.refuse_the_rest();
     raw
 }

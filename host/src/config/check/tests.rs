@@ -60,6 +60,7 @@ fn our_own_defaults_are_as_documented() {
     assert_eq!(config.history.pod_on_two_nodes, PodOnTwoNodes::NewestStart);
     assert_eq!(config.history.timestamp, TimestampOf::Cpu);
     assert_eq!(config.api.container_order, ContainerOrder::ByName);
+    assert!(!config.api.resource_metrics);
     assert_eq!(config.serving.max_connections.get(), 10_000);
 }
 
@@ -70,6 +71,7 @@ fn the_file_restores_upstream_where_we_differ() {
         scrape = { concurrency = 7, max_body = "64KiB", gzip = false, try_all_addresses = false }
         history = { hold = "0s", falling_counter = "omit-container", pod_on_two_nodes = "first-answer", timestamp = "last-line" }
         api.container_order = "as-reported"
+        api.resource_metrics = true
         serving.max_connections = 3
         "#,
         "",
@@ -84,6 +86,7 @@ fn the_file_restores_upstream_where_we_differ() {
     };
     assert_eq!(config.history, history);
     assert_eq!(config.api.container_order, ContainerOrder::AsReported);
+    assert!(config.api.resource_metrics);
     assert_eq!(config.serving.max_connections.get(), 3);
 }
 

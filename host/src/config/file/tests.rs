@@ -37,6 +37,7 @@ fn every_key_is_read() {
         timestamp = "last-line"
         [api]
         container_order = "as-reported"
+        resource_metrics = true
         [serving]
         max_connections = 0x10
         "#,
@@ -48,6 +49,7 @@ fn every_key_is_read() {
     assert_eq!(written(raw.history.pod_on_two_nodes), PodOnTwoNodes::FirstAnswer);
     assert_eq!(written(raw.history.timestamp), TimestampOf::LastLine);
     assert_eq!(written(raw.api.container_order), ContainerOrder::AsReported);
+    assert!(written(raw.api.resource_metrics));
     assert_eq!(written(raw.serving.max_connections), 16);
 }
 
@@ -83,6 +85,7 @@ fn values_of_another_type_are_named_with_their_line_and_what_to_write() {
         ("scrape", "concurrency = -1", "scrape.concurrency: -1 is no whole number (write for example 100)"),
         ("scrape", "concurrency = 1.5", "scrape.concurrency: 1.5 is no whole number (write for example 100)"),
         ("scrape", "gzip = \"yes\"", r#"scrape.gzip: "yes" is neither true nor false"#),
+        ("api", "resource_metrics = 1", "api.resource_metrics: 1 is neither true nor false"),
         ("api", "container_order = []", r#"api.container_order: a list is none of "by-name", "as-reported""#),
     ];
     for (section, line, message) in cases {
