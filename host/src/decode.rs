@@ -42,10 +42,10 @@ pub struct Reading {
 /// Nothing in the answer could be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// Not one line of the text is in the exposition format.
-    #[error("none of its {lines} lines is in the Prometheus text format")]
+    /// Not one line of the text is a sample that we need, and some are not in the exposition format.
+    #[error("there is no sample in it, and {lines} lines are not in the Prometheus text format")]
     NotText {
-        /// How many lines there are.
+        /// How many lines are not.
         lines: u32,
     },
     /// The summary is no JSON, or not that of a kubelet.

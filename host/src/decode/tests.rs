@@ -263,6 +263,9 @@ fn what_is_no_exposition_text_at_all_is_an_error() {
         let lines = u32::try_from(body.lines().count()).unwrap();
         assert_eq!(error, DecodeError::NotText { lines }, "of {body}");
     }
+    let noise = "# begins as a comment does\nends with a digit 7\n\u{1}\u{2}\u{3}\n";
+    let error = batch(noise.as_bytes(), reading(Form::Text)).unwrap_err();
+    assert_eq!(error, DecodeError::NotText { lines: 1 }, "one line of noise is enough where there is no sample");
     let error = batch(b"404 page not found", reading(Form::Summary)).unwrap_err();
     assert!(error.to_string().starts_with("it is no stats summary: "), "{error}");
 }

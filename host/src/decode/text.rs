@@ -1,7 +1,8 @@
 //! Prometheus' text format, as far as a kubelet's `/metrics/resource` goes: one pass, no allocation per line.
 //!
-//! The five families that usage needs are read in full; of any other line only its rough form is looked at, so that
-//! a page of HTML is not mistaken for an answer without samples.
+//! The five families that usage needs are read in full; of any other line only its rough form is looked at. Where not
+//! one sample could be read and some line is bad, the answer is refused: it is a page of HTML, or noise (some of whose
+//! lines begin with `#` or end in a digit), and not an answer without samples.
 
 use std::borrow::Cow;
 use std::hash::BuildHasher;
@@ -16,14 +17,13 @@ use crate::model::{Batch, ContainerSample, Sample};
 
 pub(super) fn batch(body: &[u8], reading: Reading) -> Result<Batch<'_>, DecodeError> {
     let mut gathered = Gathered::new(reading);
-    let (mut good, mut bad) = (0u32, 0u32);
+    let mut bad = 0u32;
     for line in lines(body) {
-        match gathered.take(line) {
-            Ok(()) => good += 1,
-            Err(BadLine) => bad += 1,
+        if let Err(BadLine) = gathered.take(line) {
+            bad += 1;
         }
     }
-    if good == 0 && bad > 0 {
+    if gathered.samples == 0 && bad > 0 {
         return Err(DecodeError::NotText { lines: bad });
     }
     Ok(keep_complete(gathered.node, gathered.containers, bad))
@@ -73,6 +73,8 @@ impl Family {
 /// What the lines read so far say.
 struct Gathered<'a> {
     reading: Reading,
+    /// How many lines were samples of the families.
+    samples: u32,
     node: Sample,
     containers: Vec<ContainerSample<'a>>,
     /// The label blocks of `containers`, braces included, as they were first written.
@@ -89,6 +91,7 @@ impl<'a> Gathered<'a> {
     fn new(reading: Reading) -> Self {
         Self {
             reading,
+            samples: 0,
             node: empty(reading.asked_at),
             containers: Vec::new(),
             blocks: Vec::new(),
@@ -118,6 +121,7 @@ impl<'a> Gathered<'a> {
         let point = Point::parse(after)?;
         if is_of_node {
             point.write_to(&mut self.node, family, self.reading);
+            self.samples += 1;
         } else {
             let block = &rest.as_bytes()[..rest.len() - after.len()];
             let at = self.container(labels, block)?;
@@ -129,6 +133,7 @@ impl<'a> Gathered<'a> {
     fn write(&mut self, point: Point, family: Family, at: usize) {
         point.write_to(&mut self.containers[at].sample, family, self.reading);
         self.expected = at + 1;
+        self.samples += 1;
     }
 
     /// Where the container with these labels stands; it is added if it is new.

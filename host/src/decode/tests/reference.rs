@@ -20,25 +20,25 @@ pub(super) struct Answer {
     pub(super) incomplete_pods: u32,
 }
 
-/// None where every line is bad (and there is one).
+/// None where a line is bad and none is a sample.
 pub(super) fn decode(body: &[u8], asked_at: UnixNanos, rule: TimestampOf) -> Option<Answer> {
     let unknown = Sample { taken_at: asked_at, started_at: UnixNanos(0), cpu: CpuNanoseconds(0), memory: Bytes(0) };
     let mut node = unknown;
     let mut pods: BTreeMap<PodKey, Vec<(String, Sample)>> = BTreeMap::new();
-    let (mut good, mut bad) = (0, 0);
+    let (mut samples, mut bad) = (0, 0);
     for bytes in body.split(|byte| *byte == b'\n') {
         if bytes.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
         match read_line(bytes) {
             Line::Bad => bad += 1,
-            Line::Passed => good += 1,
+            Line::Passed => {}
             Line::Node { family, point } => {
-                good += 1;
+                samples += 1;
                 point.apply(&mut node, &family, asked_at, rule);
             }
             Line::Container { family, pod, container, point } => {
-                good += 1;
+                samples += 1;
                 let containers = pods.entry(pod).or_default();
                 let at = containers.iter().position(|(name, _)| *name == container).unwrap_or_else(|| {
                     containers.push((container, unknown));
@@ -48,7 +48,7 @@ pub(super) fn decode(body: &[u8], asked_at: UnixNanos, rule: TimestampOf) -> Opt
             }
         }
     }
-    if good == 0 && bad > 0 {
+    if samples == 0 && bad > 0 {
         return None;
     }
     let all = pods.len();
