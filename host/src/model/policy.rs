@@ -104,7 +104,9 @@ fn rate(previous: &Sample, last: &Sample) -> Result<Usage, NoUsage> {
     if last.taken_at <= previous.taken_at {
         return Err(NoUsage::TooFew);
     }
-    if last.started_at < previous.started_at || last.cpu < previous.cpu {
+    // A kubelet's summary tells starts in whole seconds, its text tells the fraction: where a node changes from the one to
+    // the other, the start of the same run seems to fall by less than a second.
+    if last.started_at.seconds() < previous.started_at.seconds() || last.cpu < previous.cpu {
         return Err(NoUsage::CounterFell);
     }
     let window = last.taken_at.0 - previous.taken_at.0;

@@ -71,8 +71,16 @@ fn a_window_that_is_empty_or_runs_backwards_yields_no_usage() {
 #[test]
 fn a_counter_or_a_start_that_falls_yields_no_usage() {
     assert_eq!(LastTwo.measure(&[sample(5, 0, 2), sample(6, 0, 1)]), Err(NoUsage::CounterFell));
-    assert_eq!(LastTwo.measure(&[sample(5, 2, 1), sample(6, 1, 1)]), Err(NoUsage::CounterFell));
+    let with_start = |taken_at: u64, started_at: u64| sample(taken_at * SECOND, started_at, 1);
+    let fallen = [with_start(5, 2 * SECOND), with_start(6, 2 * SECOND - 1)];
+    assert_eq!(LastTwo.measure(&fallen), Err(NoUsage::CounterFell));
     assert_eq!(LastTwo.measure(&[sample(5, 0, 2), sample(6, 0, 2)]).unwrap().cpu, Nanocores(0));
+}
+
+#[test]
+fn a_start_told_in_whole_seconds_is_the_start_told_more_exactly_before() {
+    let series = [sample(5 * SECOND, 2 * SECOND + 345_000_000, 1), sample(6 * SECOND, 2 * SECOND, 9)];
+    assert_eq!(LastTwo.measure(&series).map(|usage| usage.cpu), Ok(Nanocores(8)));
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn window_start(new: &Sample, last: &Sample, prev: Option<&Sample>) -> Option<Sa
 }
 
 fn usage(last: &Sample, prev: &Sample) -> Option<Usage> {
-    if last.started_at < prev.started_at || last.cpu < prev.cpu {
+    if last.started_at.0 / 1_000_000_000 < prev.started_at.0 / 1_000_000_000 || last.cpu < prev.cpu {
         return None;
     }
     let window = last.taken_at.0 - prev.taken_at.0;
