@@ -17,6 +17,7 @@ mod load;
 mod node;
 mod summary;
 mod text;
+mod verdict;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -36,6 +37,7 @@ use load::Simulation;
 use node::NodeSources;
 
 pub use fault::{BROKEN_LINES, Fault};
+pub use verdict::Times;
 
 /// What a fleet consists of. Start from the default and name what differs.
 #[derive(Clone, Debug)]

@@ -314,7 +314,11 @@ fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
-fn binary() -> Result<PathBuf> {
+/// Where the gateway's binary is, for tests that run it without a cluster.
+///
+/// # Errors
+/// Where it has not been built.
+pub fn binary() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("METRICS_GATEWAY_BIN") {
         return Ok(path.into());
     }

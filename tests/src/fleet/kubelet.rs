@@ -5,7 +5,7 @@
 //! 405 for the rest. A client certificate that the cluster's CA did not sign fails in the handshake, where a real
 //! kubelet would answer 401. HTTP/2 is absent on purpose: one request in fifteen seconds has no use for it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::future::pending;
 use std::io::{self, Write as _};
@@ -105,6 +105,9 @@ impl Kubelet {
 
     /// Puts a fault in place of the one before. From then on no new request meets the old one.
     pub(super) fn set_fault(&self, fault: Option<Fault>) {
+        if let Some(Fault::GzipBomb(size)) = fault {
+            bomb(size);
+        }
         let is_refusing = fault == Some(Fault::Refused);
         let before = std::mem::replace(&mut *self.faults.present.lock(), fault.clone());
         if [before, fault].iter().flatten().any(Fault::is_of_connections) {
@@ -318,10 +321,16 @@ fn with_type(kind: &'static str, body: Body) -> Response<Body> {
     response
 }
 
-fn bomb(size: u64) -> Vec<u8> {
-    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    io::copy(&mut io::Read::take(io::repeat(b'\n'), size), &mut packed).expect("a vector takes everything");
-    packed.finish().expect("a vector takes everything")
+/// Packed once for each size: it takes seconds, and a kubelet must answer sooner.
+fn bomb(size: u64) -> Bytes {
+    static BOMBS: Mutex<BTreeMap<u64, Bytes>> = Mutex::new(BTreeMap::new());
+    let mut bombs = BOMBS.lock();
+    let bomb = bombs.entry(size).or_insert_with(|| {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        io::copy(&mut io::Read::take(io::repeat(b'\n'), size), &mut packed).expect("a vector takes everything");
+        packed.finish().expect("a vector takes everything").into()
+    });
+    bomb.clone()
 }
 
 /// Keeps a port without listening on it, so that it refuses connections and nobody else gets it.
