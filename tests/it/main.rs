@@ -1,4 +1,6 @@
 //! The promises of the gateway, tested on the real binary and a cluster that fits in a process. A module per promise.
 
+mod drop_in;
+mod failure;
 mod fleet;
 mod harness;
