@@ -5,7 +5,7 @@ ARGS ?=
 # How long `make fuzz` runs, and how many cases the property tests try where cargo-fuzz is missing.
 FUZZ_SECONDS ?= 60
 FUZZ_CASES ?= 20000
-SCRIPTS := .ci/run tests/e2e/run tests/e2e/kube-assets tests/e2e/real-cluster tests/e2e/lib.sh tests/e2e/promises/*.sh
+SCRIPTS := .ci/run tests/e2e/run tests/e2e/kube-assets tests/e2e/prometheus-assets tests/e2e/real-cluster tests/e2e/lib.sh tests/e2e/promises/*.sh
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test e2e bench check fuzz clean toolchain

@@ -132,6 +132,56 @@ rose() {
     ((value > $3))
 }
 
+# ---- Prometheus ----------------------------------------------------------------------------------------------------
+
+# scrape_job NAME PATH TOKEN-FILE: a job that scrapes the gateway under test as a cluster's Prometheus would
+# shellcheck disable=SC2153 # PORT is set by tests/e2e/run
+scrape_job() {
+    echo "  - job_name: $1
+    metrics_path: $2
+    scheme: https
+    authorization: {credentials_file: '$RC_DIR/$3'}
+    tls_config: {ca_file: '$RC_CA', server_name: metrics-server.kube-system.svc}
+    static_configs: [{targets: ['$RC_HOST_IP:$PORT']}]"
+}
+
+# start_prometheus NAME PORT [ARGUMENT..]: with NAME.prometheus.yml; it listens on loopback, and that only in the cluster's network
+start_prometheus() {
+    local name=$1 port=$2
+    shift 2
+    inside "$PROMETHEUS/prometheus" --config.file "$RC_DIR/$name.prometheus.yml" --web.listen-address "127.0.0.1:$port" \
+        "$@" </dev/null >"$RC_DIR/log/$name.log" 2>&1 &
+    PROMETHEUS_PIDS+=($!)
+    within 20 "readiness of the Prometheus '$name'" inside curl --silent --fail "http://127.0.0.1:$port/-/ready"
+}
+
+PROMETHEUS_PIDS=()
+end_prometheus() {
+    ((${#PROMETHEUS_PIDS[@]} == 0)) || kill "${PROMETHEUS_PIDS[@]}" || true # they may have ended by themselves
+    PROMETHEUS_PIDS=()
+}
+
+# prometheus_api PORT PATH [CURL-ARGUMENT..]
+prometheus_api() {
+    local port=$1 path=$2
+    shift 2
+    inside curl --silent --show-error --max-time 10 --get "$@" "http://127.0.0.1:$port/api/v1/$path"
+}
+
+# target PORT JOB: its health and last error, as the targets page shows them
+target() {
+    prometheus_api "$1" targets |
+        jq -r --arg job "$2" '.data.activeTargets[] | select(.labels.job == $job) | "\(.health) \(.lastError)"'
+}
+
+# target_is PORT JOB EXPECTED
+target_is() {
+    local seen
+    seen=$(target "$1" "$2") || return
+    echo "$2: $seen"
+    [[ $seen == "$3" ]]
+}
+
 # ---- what is served ------------------------------------------------------------------------------------------------
 
 # served_names PORT RESOURCE: the names of the objects served, sorted, in one line
