@@ -98,7 +98,7 @@ fn flags_of_common_manifests_are_free_of_problems_and_warnings() {
         "--secure-port=10250 --cert-dir=/tmp --kubelet-use-node-status-port --metric-resolution=15s \
          --authorization-always-allow-paths=/metrics --tls-cert-file=/tls/tls.crt --tls-private-key-file=/tls/tls.key",
         "--cert-dir=/tmp --secure-port=4443 --kubelet-preferred-address-types=InternalIP,ExternalIP,Hostname \
-         --kubelet-use-node-status-port --metric-resolution=15s --kubelet-insecure-tls --kubeconfig=/root/.kube/config",
+         --kubelet-use-node-status-port --metric-resolution=15s --kubelet-insecure-tls --kubeconfig=/etc/kubernetes/admin.conf",
     ];
     for line in lines {
         assert_eq!(warnings("", line), [""; 0], "{line}");
