@@ -15,6 +15,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use kube::core::Status;
 use kube::runtime::utils::Backoff as _;
 use kube::runtime::watcher::{self, DefaultBackoff, Event};
 use kube::{Api, Resource};
@@ -147,15 +148,11 @@ impl Standing {
 impl Trouble {
     fn of(error: &watcher::Error) -> Self {
         match error {
-            watcher::Error::WatchError(status) => Self::Refused(status.code),
             watcher::Error::NoResourceVersion => Self::Unreadable,
-            watcher::Error::InitialListFailed(error)
-            | watcher::Error::WatchStartFailed(error)
-            | watcher::Error::WatchFailed(error) => match error {
-                kube::Error::Api(status) => Self::Refused(status.code),
-                kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => Self::Unreadable,
-                _ => Self::Unreachable,
-            },
+            watcher::Error::InitialListFailed(kube::Error::SerdeError(_) | kube::Error::FromUtf8(_))
+            | watcher::Error::WatchStartFailed(kube::Error::SerdeError(_) | kube::Error::FromUtf8(_))
+            | watcher::Error::WatchFailed(kube::Error::SerdeError(_) | kube::Error::FromUtf8(_)) => Self::Unreadable,
+            other => answer(other).map_or(Self::Unreachable, |status| Self::Refused(status.code)),
         }
     }
 
@@ -166,8 +163,22 @@ impl Trouble {
     }
 }
 
+/// What the API server answered instead, if it did.
+fn answer(error: &watcher::Error) -> Option<&Status> {
+    match error {
+        watcher::Error::WatchError(status)
+        | watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status)) => Some(status),
+        _ => None,
+    }
+}
+
 /// The error with its causes. kube's errors repeat their causes in their own texts, so those are left out.
 fn explain(error: &watcher::Error) -> String {
+    if let Some(Status { code, reason, message, .. }) = answer(error) {
+        return format!("it answers {code} {reason}: {message}");
+    }
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -123,7 +123,7 @@ impl TrustStore {
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => found = self.take_event(event, found),
-                Err(error) => self.complain(Source::Watch, format!("watching \"{NAMESPACE}/{NAME}\" failed: {error}")),
+                Err(error) => self.complain(Source::Watch, explain(&error)),
             }
         }
     }
@@ -244,6 +244,22 @@ impl TrustStore {
     #[cfg(test)]
     pub(in crate::auth) fn complaints(&self) -> Vec<String> {
         self.complaints.lock().values().cloned().collect()
+    }
+}
+
+/// Of an answer of the API server only what is for people: kube's own text holds all of its fields.
+fn explain(error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::WatchError(status)
+        | watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status)) => {
+            let (code, reason, message) = (status.code, &status.reason, &status.message);
+            format!(
+                "the API server does not let us watch \"{NAMESPACE}/{NAME}\": it answers {code} {reason}: {message}"
+            )
+        }
+        other => format!("watching \"{NAMESPACE}/{NAME}\" failed: {other}"),
     }
 }
 

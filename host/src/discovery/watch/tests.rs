@@ -82,6 +82,7 @@ fn a_failure_tells_each_cause_once() {
         explain(&connection_refused()),
         "failed to perform initial object list: ServiceError: connection refused"
     );
+    assert_eq!(explain(&refused_start(403)), "it answers 403 Because: no");
     assert_eq!(Trouble::of(&refused_start(403)), Trouble::Refused(403));
     assert_eq!(Trouble::of(&Error::NoResourceVersion), Trouble::Unreadable);
 }
