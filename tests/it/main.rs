@@ -1,6 +1,8 @@
 //! The promises of the gateway, tested on the real binary and a cluster that fits in a process. A module per promise.
 
+mod auth;
 mod drop_in;
 mod failure;
 mod fleet;
 mod harness;
+mod restart;
