@@ -1,8 +1,12 @@
 //! The promises of the gateway, tested on the real binary and a cluster that fits in a process. A module per promise.
 
 mod auth;
+mod config;
 mod drop_in;
 mod failure;
 mod fleet;
 mod harness;
+mod limits;
 mod restart;
+mod rotation;
+mod shutdown;
