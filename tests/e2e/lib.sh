@@ -157,7 +157,8 @@ start_prometheus() {
 
 PROMETHEUS_PIDS=()
 end_prometheus() {
-    ((${#PROMETHEUS_PIDS[@]} == 0)) || kill "${PROMETHEUS_PIDS[@]}" || true # they may have ended by themselves
+    # Asked to end, an agent would go on trying to deliver what nobody takes any more.
+    ((${#PROMETHEUS_PIDS[@]} == 0)) || kill -KILL "${PROMETHEUS_PIDS[@]}" || true # they may have ended by themselves
     PROMETHEUS_PIDS=()
 }
 

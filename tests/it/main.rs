@@ -2,6 +2,7 @@
 
 mod auth;
 mod config;
+mod conformance;
 mod drop_in;
 mod failure;
 mod fleet;

@@ -20,6 +20,7 @@ use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_util::task::TaskTracker;
 
 use crate::body::{self, Body};
@@ -129,13 +130,20 @@ impl Client {
         Ok(sender)
     }
 
-    async fn connect(&self) -> Result<Sender> {
+    /// A connection of its own, on which nothing has been said yet: for what no client library would send.
+    ///
+    /// # Errors
+    /// Where there is nobody, or they do not agree on TLS.
+    pub async fn stream(&self) -> Result<TlsStream<TcpStream>> {
         let stream =
             TcpStream::connect(self.address).await.with_context(|| format!("connecting to {}", self.address))?;
         stream.set_nodelay(true)?;
         let name = ServerName::try_from(self.host.clone())?;
-        let stream =
-            TlsConnector::from(self.tls.clone()).connect(name, stream).await.context("the TLS handshake failed")?;
+        TlsConnector::from(self.tls.clone()).connect(name, stream).await.context("the TLS handshake failed")
+    }
+
+    async fn connect(&self) -> Result<Sender> {
+        let stream = self.stream().await?;
         let protocol = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
         match protocol.as_deref() {
             Some(b"h2") => {

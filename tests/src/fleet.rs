@@ -44,6 +44,8 @@ pub use verdict::Times;
 pub struct FleetSpec {
     /// How many kubelets.
     pub nodes: usize,
+    /// Their names and pods, where they are not to be made up; the fields about pods then mean nothing.
+    pub named: Vec<(String, Vec<FleetPod>)>,
     /// On each node.
     pub pods_per_node: usize,
     /// In each pod: `app`, `proxy`, `extra-2`, …
@@ -70,6 +72,7 @@ impl Default for FleetSpec {
     fn default() -> Self {
         Self {
             nodes: 3,
+            named: Vec::new(),
             pods_per_node: 4,
             containers_per_pod: 2,
             namespaces: vec!["default".to_owned(), "kube-system".to_owned()],

@@ -205,6 +205,25 @@ impl Gateway {
         Ok(answer.text().to_owned())
     }
 
+    /// Has somebody end it, and remove its directory, when this process ends: for one that is shared by all tests, and
+    /// so is never dropped.
+    ///
+    /// # Errors
+    /// Where nobody can be started for it.
+    pub fn end_with_this_process(&self) -> Result<()> {
+        // The shell waits for the end of its input, of which the other end is ours, and the kernel closes that in any case.
+        let mut heir = Command::new("/bin/sh")
+            .args(["-c", "read _; kill -KILL \"$1\"; rm -rf \"$2\"", "sh", &self.process.to_string()])
+            .arg(self.directory.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("starting a shell")?;
+        std::mem::forget(heir.stdin.take());
+        Ok(())
+    }
+
     /// Sends a signal.
     ///
     /// # Errors

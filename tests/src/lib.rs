@@ -12,6 +12,7 @@ pub mod demo;
 pub mod directory;
 pub mod eventually;
 pub mod fleet;
+pub mod frames;
 pub mod gateway;
 pub mod kubectl;
 pub mod metrics;

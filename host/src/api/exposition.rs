@@ -14,11 +14,9 @@
 //! Rules: the OpenMetrics specification 1.0 (`# UNIT`, `# EOF`, times in seconds), and Prometheus' "Exposition formats"
 //! (times in milliseconds).
 
+use std::ops::Bound;
 use std::sync::Arc;
 use std::vec;
-
-use http::HeaderMap;
-use http::header::ACCEPT;
 
 use super::body::Pieces;
 use super::lists::{Place, joined};
@@ -37,10 +35,10 @@ pub enum Format {
 }
 
 impl Format {
-    /// OpenMetrics for those who ask for it by name and prefer nothing else, the older format for everybody else. Of a
-    /// repeated header the first line counts.
-    pub fn of(headers: &HeaderMap) -> Self {
-        let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    /// By the header `Accept`: OpenMetrics for those who ask for it by name and prefer nothing else, the older format for
+    /// everybody else.
+    pub fn of(accept: &[u8]) -> Self {
+        let accept = String::from_utf8_lossy(accept);
         let (mut open, mut classic) = (0.0, 0.0);
         for clause in accept.split(',') {
             let mut parts = clause.split(';').map(str::trim);
@@ -209,7 +207,7 @@ impl Exposition {
         resumed: &mut Option<Place>,
         enough: usize,
     ) -> bool {
-        while let Some(mut place) = resumed.take().or_else(|| Place::next(namespaces, &self.store)) {
+        while let Some(mut place) = resumed.take().or_else(|| self.next_place(namespaces)) {
             if self.write_namespace(out, family, &mut place, enough) {
                 *resumed = Some(place);
                 return true;
@@ -218,9 +216,19 @@ impl Exposition {
         false
     }
 
+    /// The beginning of the next namespace of which there is any usage.
+    fn next_place(&self, namespaces: &mut vec::IntoIter<Arc<Namespace>>) -> Option<Place> {
+        namespaces.find_map(|namespace| {
+            let usage = self.store.namespace(&namespace.name)?;
+            Some(Place { namespace, usage, after: None })
+        })
+    }
+
     fn write_namespace(&self, out: &mut Vec<u8>, family: &Family, place: &mut Place, enough: usize) -> bool {
         let (pods, usage) = (place.namespace.read(), place.usage.read());
-        for (name, _, served) in joined(pods.range::<str, _>(place.rest()), usage.range::<str, _>(place.rest())) {
+        let from = place.after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let rest = (from, Bound::Unbounded);
+        for (name, _, served) in joined(pods.range::<str, _>(rest), usage.range::<str, _>(rest)) {
             self.write_pod(out, family, &place.namespace.name, name, &served.usage);
             if out.len() >= enough {
                 place.after = Some(Arc::clone(name));

@@ -7,7 +7,6 @@
 use std::collections::btree_map::Range;
 use std::ops::Bound;
 use std::sync::Arc;
-use std::vec;
 
 use prometheus::local::LocalHistogram;
 
@@ -50,16 +49,17 @@ pub(super) fn pods(
     options: ListOptions,
     form: Form,
 ) -> Answer {
-    let namespaces = match namespace {
+    let mut namespaces = match namespace {
         Some(name) => parts.cluster.namespace(&name).into_iter().collect(),
         None => parts.cluster.namespaces(),
     };
+    namespaces.reverse();
     let now = parts.clock.now();
     let mut first = Vec::with_capacity(SMALL / 8);
     let listing = Listing::begin(&mut first, Resource::Pods, version, form.view, now);
     let mut walk = Walk {
         store: Arc::clone(&parts.store),
-        namespaces: namespaces.into_iter(),
+        namespaces,
         current: None,
         options,
         listing: Some(listing),
@@ -98,8 +98,8 @@ impl Pieces for Streamed {
 /// A walk through the pods of some namespaces.
 struct Walk {
     store: Arc<Store>,
-    /// Those that are still to come.
-    namespaces: vec::IntoIter<Arc<Namespace>>,
+    /// Those that are still to come, the next one last.
+    namespaces: Vec<Arc<Namespace>>,
     current: Option<Place>,
     options: ListOptions,
     /// None once the list is ended.
@@ -115,26 +115,11 @@ pub(super) struct Place {
     pub(super) after: Option<Arc<str>>,
 }
 
-impl Place {
-    /// The beginning of the next namespace of which there is any usage.
-    pub(super) fn next(namespaces: &mut impl Iterator<Item = Arc<Namespace>>, store: &Store) -> Option<Self> {
-        namespaces.find_map(|namespace| {
-            let usage = store.namespace(&namespace.name)?;
-            Some(Self { namespace, usage, after: None })
-        })
-    }
-
-    /// The names that are still to come.
-    pub(super) fn rest(&self) -> (Bound<&str>, Bound<&str>) {
-        (self.after.as_deref().map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)
-    }
-}
-
 impl Walk {
     /// Writes until there is enough; false once the list is complete.
     fn write(&mut self, out: &mut Vec<u8>, enough: usize) -> bool {
         let Some(mut listing) = self.listing.take() else { return false };
-        while let Some(mut place) = self.current.take().or_else(|| Place::next(&mut self.namespaces, &self.store)) {
+        while let Some(mut place) = self.current.take().or_else(|| self.next_namespace()) {
             if self.write_namespace(&mut place, &mut listing, out, enough) {
                 self.current = Some(place);
                 self.listing = Some(listing);
@@ -145,11 +130,23 @@ impl Walk {
         false
     }
 
+    /// The next namespace of which there is any usage.
+    fn next_namespace(&mut self) -> Option<Place> {
+        loop {
+            let namespace = self.namespaces.pop()?;
+            if let Some(usage) = self.store.namespace(&namespace.name) {
+                return Some(Place { namespace, usage, after: None });
+            }
+        }
+    }
+
     /// Writes pods of one namespace; true if it stopped because there is enough.
     fn write_namespace(&mut self, place: &mut Place, listing: &mut Listing, out: &mut Vec<u8>, enough: usize) -> bool {
         let namespace = &*place.namespace.name;
         let (pods, usage) = (place.namespace.read(), place.usage.read());
-        for (name, labels, served) in joined(pods.range::<str, _>(place.rest()), usage.range::<str, _>(place.rest())) {
+        let from = place.after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let range = (from, Bound::Unbounded);
+        for (name, labels, served) in joined(pods.range::<str, _>(range), usage.range::<str, _>(range)) {
             if !self.options.labels.matches(labels) || !self.options.fields.matches(namespace, name) {
                 continue;
             }

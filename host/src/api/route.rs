@@ -125,7 +125,7 @@ pub fn route(method: &Method, uri: &Uri, headers: &HeaderMap) -> Routed {
     let wishes = Wishes::new(headers, query.first("pretty"), query.first("includeObject"));
     let path = percent_decode_str(uri.path()).decode_utf8_lossy().into_owned();
     let attributes = attributes(method, path, &query);
-    let request = Request { method, path: &attributes.path, query: &query, headers, wishes };
+    let request = Request { method, path: &attributes.path, query: &query, wishes };
     let outcome = match query::bad_escape(uri.path()) {
         Some(escape) => Err(Status::bad_request(format!("invalid URL escape {}", quote(escape)))),
         None => request.endpoint(),
@@ -276,7 +276,6 @@ struct Request<'a> {
     method: &'a Method,
     path: &'a str,
     query: &'a Query<'a>,
-    headers: &'a HeaderMap,
     wishes: Wishes<'a>,
 }
 
@@ -287,7 +286,7 @@ impl Request<'_> {
             "/" | "/index.html" => Ok(Endpoint::Index),
             "/apis" | "/apis/" => self.document(Endpoint::ApiGroupList),
             "/metrics" => Ok(Endpoint::Metrics),
-            RESOURCE_METRICS => Ok(Endpoint::ResourceMetrics(Format::of(self.headers))),
+            RESOURCE_METRICS => Ok(Endpoint::ResourceMetrics(Format::of(self.wishes.accept()))),
             "/openapi/v2" => Ok(Endpoint::OpenApiV2),
             "/openapi/v3" => Ok(Endpoint::OpenApiV3Index),
             path => match path.split_at_checked(path.match_indices('/').nth(1).map_or(path.len(), |(at, _)| at)) {

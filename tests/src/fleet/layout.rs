@@ -21,7 +21,14 @@ const APPS: [&str; 8] = ["api", "auth", "cache", "cart", "queue", "search", "web
 pub(super) fn nodes(spec: &FleetSpec, addresses: &[SocketAddr]) -> Vec<FleetNode> {
     assert!(!spec.namespaces.is_empty(), "a fleet needs a namespace for its pods");
     assert_eq!(spec.nodes, addresses.len(), "every node needs an address");
-    addresses.iter().enumerate().map(|(index, address)| node(spec, index, *address)).collect()
+    if spec.named.is_empty() {
+        return addresses.iter().enumerate().map(|(index, address)| node(spec, index, *address)).collect();
+    }
+    assert_eq!(spec.nodes, spec.named.len(), "every node needs a name");
+    let named = spec.named.iter().zip(addresses);
+    named
+        .map(|((name, pods), address)| FleetNode { name: name.clone(), address: *address, pods: pods.clone() })
+        .collect()
 }
 
 fn node(spec: &FleetSpec, index: usize, address: SocketAddr) -> FleetNode {

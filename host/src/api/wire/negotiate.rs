@@ -189,6 +189,11 @@ impl<'a> Wishes<'a> {
         self.choose(Offer::Document).map_or(fallback, Chosen::whole)
     }
 
+    /// The header `Accept` as it came, for what is no object of the API.
+    pub fn accept(&self) -> &'a [u8] {
+        self.accept
+    }
+
     fn include_object(&self) -> Result<IncludeObject, Status> {
         match self.include_object.unwrap_or_default() {
             "None" => Ok(IncludeObject::None),
