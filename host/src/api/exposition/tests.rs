@@ -38,7 +38,7 @@ fn sample(time: usize, nanocores: u64, memory: u64) -> Sample {
 
 /// Puts both readings of one node with these containers, each `namespace/pod/container` with its rate and memory.
 fn put(store: &Store, node: &str, containers: &[(&str, u64, u64)]) {
-    for time in 0..2 {
+    for (time, now) in TIMES.into_iter().enumerate() {
         let containers = containers.iter().map(|(path, nanocores, memory)| {
             let mut names = path.splitn(3, '/').map(|name| name.to_owned().into());
             let mut next = || names.next().expect("three names");
@@ -47,7 +47,7 @@ fn put(store: &Store, node: &str, containers: &[(&str, u64, u64)]) {
         });
         let batch =
             Batch::new(Some(sample(time, 156_340_379, 1_602_637_824)), containers.collect(), LeftOut::default());
-        store.put(&NodeName::new(node), &batch, UnixNanos(TIMES[time]));
+        store.put(&NodeName::new(node), &batch, UnixNanos(now));
     }
 }
 
