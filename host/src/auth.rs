@@ -75,6 +75,19 @@ impl Door {
         self.0.identifier.identify(peer, headers).await
     }
 
+    /// Whether the peer's certificate is that of a front proxy, whose connection many users share.
+    pub fn is_front_proxy(&self, peer: &Peer) -> bool {
+        self.0.identifier.is_front_proxy(peer)
+    }
+
+    /// Where they asked to act as somebody else, and may: that one. Everybody else remains who they are.
+    ///
+    /// # Errors
+    /// As [`Door::permit`].
+    pub async fn assume(&self, identity: Identity) -> Result<Identity, Refusal> {
+        self.0.permitter.assume(identity).await
+    }
+
     /// Whether they may; where they asked to act as somebody else, whether they may do that, and then whether that
     /// one may do what is asked.
     ///
@@ -158,9 +171,14 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Who it is. Where they ask to act as somebody else, still they themselves.
+    /// Who it is. Where they ask to act as somebody else, still they themselves until [`Door::assume`].
     pub fn user(&self) -> &User {
         &self.user
+    }
+
+    /// Whether they ask to act as somebody else.
+    pub fn asks_to_act(&self) -> bool {
+        self.impersonation.is_some()
     }
 
     /// Whether a verified front proxy vouches for the user: its connection is shared by many users, so what one of
@@ -186,22 +204,30 @@ enum Proof {
 
 /// Somebody who may do what they ask for. Made by [`Door::permit`] alone.
 #[derive(Clone, Debug)]
-pub struct Caller(Identity);
+pub struct Caller {
+    identity: Identity,
+    reason: String,
+}
 
 impl Caller {
     /// Who it is; after an impersonation, whom they act as.
     pub fn user(&self) -> &User {
-        self.0.user()
+        self.identity.user()
+    }
+
+    /// Why they may, in the API server's words; empty where it was not asked, or gave no reason.
+    pub fn reason(&self) -> &str {
+        &self.reason
     }
 
     /// As [`Identity::via_front_proxy`].
     pub fn via_front_proxy(&self) -> bool {
-        self.0.via_front_proxy()
+        self.identity.via_front_proxy()
     }
 
     /// As [`Identity::warning`].
     pub fn warning(&self) -> Option<&'static str> {
-        self.0.warning()
+        self.identity.warning()
     }
 }
 
@@ -248,6 +274,8 @@ pub enum Refusal {
         message: String,
         /// `details` of the Status; all empty for a path that is no resource.
         details: Details,
+        /// What the API server gave as the reason, often nothing. Part of the message as well.
+        reason: String,
     },
     /// 503 with `Retry-After`: the API server could not be asked.
     Unavailable {

@@ -27,7 +27,7 @@ use self::bearer::Tokens;
 pub(super) use self::impersonation::Impersonation;
 use super::peer::{Leaf, Peer, Verdict};
 use super::review::TokenReviewer;
-use super::trust::{Trust, TrustStore};
+use super::trust::{FrontProxy, Trust, TrustStore};
 use super::{ANONYMOUS, Identity, Proof, Refusal, UNAUTHENTICATED, User, WallClock};
 
 pub(super) struct Identifier {
@@ -54,6 +54,12 @@ impl Identifier {
         strip(headers, &trust);
         let impersonation = Impersonation::take(headers)?;
         Ok(Identity { user: user.with_authenticated_group(), proof, warning, impersonation })
+    }
+
+    pub(super) fn is_front_proxy(&self, peer: &Peer) -> bool {
+        let trust = self.trust.current();
+        let Some(leaf) = peer.leaf() else { return false };
+        is_front_proxy(&trust, &peer.judge(&trust, self.clock.now()), leaf).is_ok_and(|proxy| proxy.is_some())
     }
 
     async fn prove(
@@ -105,13 +111,23 @@ fn by_certificate(
 }
 
 fn front_proxy(trust: &Trust, verdict: &Verdict, leaf: &Result<Leaf, String>, headers: &HeaderMap) -> Opinion {
+    let proxy = is_front_proxy(trust, verdict, leaf)?;
+    Ok(proxy.and_then(|proxy| front_proxy::user(&proxy.headers, headers)))
+}
+
+/// What is believed of the front proxy that the certificate belongs to; None where there are no front proxies.
+fn is_front_proxy<'t>(
+    trust: &'t Trust,
+    verdict: &Verdict,
+    leaf: &Result<Leaf, String>,
+) -> Result<Option<&'t FrontProxy>, String> {
     let (Some(proxy), Some(vouched)) = (trust.front_proxy(), &verdict.front_proxy) else { return Ok(None) };
     vouched.as_ref().map_err(|why| format!("no CA of front proxies vouches for the certificate: {why}"))?;
     let name = &leaf.as_ref()?.common_name;
     if !proxy.allowed_names.is_empty() && !proxy.allowed_names.contains(name) {
         return Err(format!("no front proxy is named {name:?}"));
     }
-    Ok(front_proxy::user(&proxy.headers, headers))
+    Ok(Some(proxy))
 }
 
 fn client(verdict: &Verdict, leaf: &Result<Leaf, String>) -> Opinion {

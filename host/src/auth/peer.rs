@@ -52,6 +52,11 @@ impl Peer {
         self.remote
     }
 
+    /// Whether it presented a certificate, of whatever worth.
+    pub fn has_certificate(&self) -> bool {
+        !self.chain.is_empty()
+    }
+
     /// What its first certificate says, if it presented one; an error if that cannot be read.
     pub(super) fn leaf(&self) -> Option<&Result<Leaf, String>> {
         self.leaf.as_ref()

@@ -40,7 +40,8 @@ pub(super) struct Permitter {
 /// What the API server says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Verdict {
-    Allowed,
+    /// With the reason it gives, the rule that allows it.
+    Allowed(String),
     /// With the reason it gives, often none.
     Denied(String),
 }
@@ -72,20 +73,26 @@ impl Permitter {
         }
     }
 
-    pub(super) async fn permit(&self, mut identity: Identity, attributes: &Attributes) -> Result<Caller, Refusal> {
+    pub(super) async fn permit(&self, identity: Identity, attributes: &Attributes) -> Result<Caller, Refusal> {
+        let identity = self.assume(identity).await?;
+        let reason = self.check(&identity.user, attributes).await?;
+        Ok(Caller { identity, reason })
+    }
+
+    pub(super) async fn assume(&self, mut identity: Identity) -> Result<Identity, Refusal> {
         if let Some(wish) = identity.impersonation.take() {
             identity.user = self.impersonate(&identity.user, wish).await?;
         }
-        self.check(&identity.user, attributes).await?;
-        Ok(Caller(identity))
+        Ok(identity)
     }
 
-    async fn check(&self, user: &User, attributes: &Attributes) -> Result<(), Refusal> {
+    /// Why they may.
+    async fn check(&self, user: &User, attributes: &Attributes) -> Result<String, Refusal> {
         if user.is_master() || self.is_always_allowed(attributes) {
-            return Ok(());
+            return Ok(String::new());
         }
         match self.review(user, attributes).await {
-            Ok(Verdict::Allowed) => Ok(()),
+            Ok(Verdict::Allowed(reason)) => Ok(reason),
             Ok(Verdict::Denied(reason)) => Err(message::forbidden(user, attributes, &reason)),
             Err(error) => Err(unavailable(user, &error)),
         }
@@ -127,7 +134,7 @@ impl Keep {
 
     fn of(self, verdict: &Result<Verdict, ReviewError>) -> Duration {
         match verdict {
-            Ok(Verdict::Allowed) => self.allowed,
+            Ok(Verdict::Allowed(_)) => self.allowed,
             Ok(Verdict::Denied(_)) => self.denied,
             Err(_) => Duration::ZERO,
         }
@@ -141,7 +148,7 @@ impl Verdict {
             (true, true) => {
                 Err(ReviewError { text: "the API server both allows and denies it".to_owned(), again: Again::Never })
             }
-            (true, false) => Ok(Self::Allowed),
+            (true, false) => Ok(Self::Allowed(status.reason.unwrap_or_default())),
             (false, _) => Ok(Self::Denied(status.reason.unwrap_or_default())),
         }
     }

@@ -194,6 +194,11 @@ impl Status {
         &self.message
     }
 
+    /// What clients choose by.
+    pub fn reason(&self) -> &'static str {
+        self.reason
+    }
+
     /// Seconds for `Retry-After`, where trying again may help. Clients of the API retry only where this is set.
     pub fn retry_after(&self) -> Option<u32> {
         (self.code == StatusCode::SERVICE_UNAVAILABLE).then_some(1)
@@ -218,7 +223,7 @@ impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Unauthorized => Self::unauthorized(),
-            Refusal::Forbidden { message, details } => Self::forbidden(message, &details),
+            Refusal::Forbidden { message, details, .. } => Self::forbidden(message, &details),
             Refusal::Unavailable { message, .. } => Self::unavailable(message),
             Refusal::BadRequest { message } => Self::bad_request(message),
         }

@@ -16,7 +16,7 @@ pub(super) fn forbidden(user: &User, attributes: &Attributes, reason: &str) -> R
         (kind, "") => format!("{kind}{group} is forbidden: {what}"),
         (kind, name) => format!("{kind}{group} {} is forbidden: {what}", quoted(name)),
     };
-    Refusal::Forbidden { message, details }
+    Refusal::Forbidden { message, details, reason: reason.to_owned() }
 }
 
 fn what(user: &User, attributes: &Attributes) -> String {

@@ -55,7 +55,7 @@ async fn only_the_very_path_is_always_allowed_and_never_a_resource() {
 async fn message(attributes: &Attributes) -> (String, Details) {
     let world = World::new().await;
     match permit(&world, "nobody", attributes).await {
-        Err(Refusal::Forbidden { message, details }) => (message, details),
+        Err(Refusal::Forbidden { message, details, .. }) => (message, details),
         other => panic!("{other:?}"),
     }
 }
