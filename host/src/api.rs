@@ -1,8 +1,9 @@
 //! The API: a request and the one it came from go in, a response comes out. Looks up, never computes.
 //!
-//! The way of a request: it is understood ([`route`]), its sender is identified, it is counted against the limit on
-//! requests in flight, it is permitted, and answered. What a request cannot have is told in the same order as by
-//! upstream, so that a caller who may not ask learns nothing of what there is.
+//! The way of a request: its head is looked at ([`flow`]), it is understood ([`route`]), its sender is identified, it is
+//! counted against the limit on requests in flight, it is permitted, and answered; and all that is put on record
+//! ([`audit`]). What a request cannot have is told in the same order as by upstream, so that a caller who may not ask
+//! learns nothing of what there is.
 //!
 //! Which nodes and pods there are is [`discovery`](crate::discovery)'s to say, what they use the store's; here the two
 //! are joined, name by name. An object without usage is left out of lists and not found by name.
@@ -11,9 +12,11 @@
 //!
 //! Rules: metrics-server v0.9.0, `pkg/api`; `k8s.io/apiserver` v0.36, `pkg/server/config.go` (the chain of filters).
 
+pub mod audit;
 pub mod body;
 pub mod certificate;
 pub mod exposition;
+pub mod flow;
 mod lists;
 pub mod probes;
 pub mod route;
@@ -22,33 +25,34 @@ pub mod wire;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, RETRY_AFTER, VARY, WARNING,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, RETRY_AFTER, VARY, WARNING,
     X_CONTENT_TYPE_OPTIONS,
 };
+use http::request::Parts as Head;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
-use crate::auth::{Caller, Door, Identity, Peer, Refusal};
+use crate::auth::{Attributes, Caller, Door, Identity, Refusal, User};
 use crate::clock::Clock;
 use crate::config::ServingConfig;
 use crate::discovery::Cluster;
 use crate::model::PodRef;
+use crate::model::units::UnixNanos;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::tick::Tick;
+use audit::{Audit, End, Record, Unrecorded};
 use body::Body;
 use exposition::{Exposition, Format};
+use flow::{Flow, Gate, Shutdown, Turn};
 use probes::Probe;
 use route::{Endpoint, RESOURCE_METRICS, Routed, route};
-use serve::Busy;
+use serve::{Busy, Link};
 use wire::discovery::VersionInfo;
 use wire::status::TOO_MANY_REQUESTS;
 use wire::{ApiVersion, Form, NodeItem, PodItem, Status};
@@ -67,8 +71,10 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Says what time it is.
     pub clock: Clock,
-    /// Set when the gateway is about to end.
-    pub is_shutting_down: Arc<AtomicBool>,
+    /// How far the end of the gateway has come.
+    pub shutdown: Arc<Shutdown>,
+    /// Keeps the record of who asked for what, if one is kept.
+    pub audit: Option<Audit>,
     /// `api.resource_metrics`: whether `/metrics/resource` is there.
     pub resource_metrics: bool,
 }
@@ -76,8 +82,7 @@ pub struct Parts {
 /// Answers requests.
 pub struct Api {
     parts: Parts,
-    /// As many requests are answered at a time as there are permits; None: no limit.
-    places: Option<Arc<Semaphore>>,
+    flow: Flow,
     request_timeout: Duration,
 }
 
@@ -88,6 +93,32 @@ struct Answer {
     body: Body,
     retry_after: Option<u32>,
     warning: Option<&'static str>,
+    /// What the body says, where it is a Status.
+    failure: Option<Box<Status>>,
+    /// Whether the connection ends with it.
+    is_last: bool,
+}
+
+/// A request on the way to its answer.
+struct Asked<'a> {
+    head: Head,
+    link: &'a Link,
+    audit_id: &'a HeaderValue,
+    received_at: UnixNanos,
+    record: Option<Record>,
+    end: End,
+}
+
+impl Asked<'_> {
+    /// What follows for the connection from who sent a request by it.
+    fn note_identity(&self, identity: &Identity) {
+        if !identity.user().is_anonymous() || identity.via_front_proxy() {
+            self.link.note_known();
+        } else if self.head.version == Version::HTTP_2 {
+            // Go's mitigation of the rapid-reset attack: who has not proved who they are gets one answer a connection.
+            self.link.hang_up();
+        }
+    }
 }
 
 const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
@@ -96,104 +127,161 @@ const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 impl Api {
     /// An API that speaks for `parts`.
     pub fn new(parts: Parts, config: &ServingConfig) -> Self {
-        let places =
-            config.max_in_flight.map(|limit| Arc::new(Semaphore::new(limit.get().min(Semaphore::MAX_PERMITS))));
-        Self { parts, places, request_timeout: config.request_timeout }
+        let flow = Flow::new(config, Arc::clone(&parts.shutdown));
+        Self { parts, flow, request_timeout: config.request_timeout }
     }
 
-    /// Answers one request. Its own body is not read: nothing that we serve takes one.
+    /// Answers one request, which came by `link`. Its own body is not read: nothing that we serve takes one.
     ///
-    /// `hang_up` ends the connection once the answer is sent; `busy` is held until then.
-    pub async fn answer<B>(
-        &self,
-        request: Request<B>,
-        peer: &Peer,
-        hang_up: &CancellationToken,
-        busy: Busy,
-    ) -> Response<Body> {
+    /// `busy` is held until the answer is sent.
+    pub async fn answer<B>(&self, request: Request<B>, link: &Link, busy: Busy) -> Response<Body> {
         let started = Instant::now();
-        let (mut head, _) = request.into_parts();
-        let audit_id = audit_id(&head.headers);
-        let takes_gzip = takes_gzip(&head.headers);
+        let (head, _) = request.into_parts();
+        let (audit_id, takes_gzip) = (audit_id(&head.headers), takes_gzip(&head.headers));
+        let in_flight = Counted::new(&self.parts.metrics.http_in_flight);
+        let common = self.flow.headers(&head.headers);
+        let (method, version, path) = (head.method.clone(), head.version, head.uri.path().to_owned());
+        let (answer, labels, token) = match self.flow.check(&head) {
+            Gate::Shut(turn) => (Answer::turn(turn), ["", "none"], None),
+            Gate::Open(token) => {
+                let (answer, labels) = self.answer_admitted(head, link, &audit_id).await;
+                (answer, labels, token)
+            }
+        };
+        if answer.is_last && version == Version::HTTP_2 {
+            link.hang_up();
+        }
+        let metrics = &self.parts.metrics;
+        metrics.http_requests.with_label_values(&[answer.code.as_str()]).inc();
+        let took = started.elapsed();
+        metrics.http_request_duration.with_label_values(&labels).observe(took.as_secs_f64());
+        debug!(%method, path, code = answer.code.as_u16(), ?took, audit_id = ?audit_id, "request");
+        let is_last = answer.is_last && version < Version::HTTP_2;
+        let mut response = answer.into_response(audit_id, takes_gzip, (busy, in_flight, token));
+        response.headers_mut().extend(common);
+        if is_last {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    /// Answers a request that nothing speaks against so far, and keeps the record of it. Also says under which labels it
+    /// is counted.
+    async fn answer_admitted(&self, head: Head, link: &Link, audit_id: &HeaderValue) -> (Answer, [&'static str; 2]) {
         let routed = route(&head.method, &head.uri, &head.headers);
-        let error_form = routed.error_form;
-        let (verb, resource) = (routed.attributes.verb, resource_label(&routed));
-        // Go's mitigation of the rapid-reset attack: who has not proved who they are gets one answer a connection.
-        let hang_up = (head.version == Version::HTTP_2).then_some(hang_up);
-        let deciding = AssertUnwindSafe(self.decide(routed, peer, &mut head.headers, hang_up)).catch_unwind();
+        let (labels, form) = ([routed.attributes.verb, resource_label(&routed)], routed.error_form);
+        let received_at = self.parts.clock.now();
+        if self.flow.says_goaway(head.version, draw) {
+            link.hang_up();
+        }
+        let mut asked = Asked { head, link, audit_id, received_at, record: None, end: End::Complete };
+        let deciding = AssertUnwindSafe(self.decide(routed, &mut asked)).catch_unwind();
         let answer = deciding.await.unwrap_or_else(|_| {
-            error!(path = head.uri.path(), "a request made the gateway panic; it got 500");
+            error!(path = asked.head.uri.path(), "a request made the gateway panic; it got 500");
+            asked.end = End::Panicked;
             Answer::text(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "This request caused apiserver to panic. Look in the logs for details.",
             )
         });
-        let metrics = &self.parts.metrics;
-        metrics.http_requests.with_label_values(&[answer.code.as_str()]).inc();
-        let took = started.elapsed();
-        metrics.http_request_duration.with_label_values(&[verb, resource]).observe(took.as_secs_f64());
-        debug!(method = %head.method, path = head.uri.path(), code = answer.code.as_u16(), ?took, audit_id = ?audit_id, "request");
-        let in_flight = metrics.http_in_flight.clone();
-        in_flight.inc();
-        answer.into_response(audit_id, takes_gzip, error_form, (busy, Counted(in_flight)))
+        (self.record(asked, answer, form).await, labels)
     }
 
     /// From the request to what is answered, within the time that there is.
-    async fn decide(
-        &self,
-        routed: Routed,
-        peer: &Peer,
-        headers: &mut HeaderMap,
-        hang_up: Option<&CancellationToken>,
-    ) -> Answer {
+    async fn decide(&self, routed: Routed, asked: &mut Asked<'_>) -> Answer {
         let form = routed.error_form;
         let limit = match &routed.timeout {
             Ok(wish) => wish.map_or(self.request_timeout, |wish| wish.min(self.request_timeout)),
-            Err(status) => return Answer::status(status, form),
+            Err(status) => {
+                self.open_record(asked, None, &routed.attributes);
+                asked.end = End::Refused(None);
+                return Answer::status(status, form);
+            }
         };
-        let decided = tokio::time::timeout(limit, self.admit_and_answer(routed, peer, headers, hang_up)).await;
+        let decided = tokio::time::timeout(limit, self.admit_and_answer(routed, asked)).await;
         decided.unwrap_or_else(|_| Answer::status(&Status::timeout(), form))
     }
 
-    async fn admit_and_answer(
-        &self,
-        routed: Routed,
-        peer: &Peer,
-        headers: &mut HeaderMap,
-        hang_up: Option<&CancellationToken>,
-    ) -> Answer {
+    async fn admit_and_answer(&self, routed: Routed, asked: &mut Asked<'_>) -> Answer {
         let form = routed.error_form;
-        let identity = match self.parts.door.identify(peer, headers).await {
+        let identity = match self.parts.door.identify(asked.link.peer(), &mut asked.head.headers).await {
             Ok(identity) => identity,
-            Err(refusal) => {
-                hang_up.inspect(|hang_up| hang_up.cancel());
-                return Answer::refusal(refusal, form);
-            }
+            Err(refusal) => return self.refuse_unidentified(refusal, form, &routed.attributes, asked),
         };
-        // A front proxy's connection carries everybody's requests: what one of them lacks must not end it.
-        if identity.user().is_anonymous() && !identity.via_front_proxy() {
-            hang_up.inspect(|hang_up| hang_up.cancel());
-        }
+        asked.note_identity(&identity);
         let warning = identity.warning();
-        let answer = match self.place_for(&identity, &routed) {
-            Err(Full) => Answer::too_many_requests(),
-            Ok(place) => match self.parts.door.permit(identity, &routed.attributes).await {
-                Ok(caller) => self.answer_permitted(routed.outcome, form, &caller),
-                Err(refusal) => Answer::refusal(refusal, form),
-            }
-            .holding(place),
+        self.open_record(asked, Some(identity.user()), &routed.attributes);
+        let answer = match self.note_received(asked).await {
+            Ok(()) => self.permit_and_answer(routed, identity, asked).await,
+            Err(Unrecorded) => Answer::unrecorded(form),
         };
         Answer { warning, ..answer }
     }
 
-    /// A place among the requests in flight. Administrators need none, nor do probes: those who look whether we are
-    /// well must get through when we are busy.
-    fn place_for(&self, identity: &Identity, routed: &Routed) -> Result<Option<OwnedSemaphorePermit>, Full> {
-        let is_probe = matches!(routed.outcome, Ok(Endpoint::Probe(..) | Endpoint::ProbeCheck(..)));
-        let Some(places) = self.places.as_ref().filter(|_| !is_probe && !identity.user().is_master()) else {
-            return Ok(None);
+    fn refuse_unidentified(
+        &self,
+        refusal: Refusal,
+        form: Form,
+        attributes: &Attributes,
+        asked: &mut Asked<'_>,
+    ) -> Answer {
+        let peer = asked.link.peer();
+        let is_unauthorized = refusal == Refusal::Unauthorized;
+        // A front proxy's connection carries everybody's requests: what one of them lacks must not end it.
+        if is_unauthorized && asked.head.version == Version::HTTP_2 && !self.parts.door.is_front_proxy(peer) {
+            asked.link.hang_up();
+        }
+        let why = is_unauthorized.then(|| audit::attempted(&asked.head.headers, peer));
+        self.open_record(asked, None, attributes);
+        asked.end = End::Refused(why);
+        Answer::refusal(refusal, form)
+    }
+
+    async fn permit_and_answer(&self, routed: Routed, identity: Identity, asked: &mut Asked<'_>) -> Answer {
+        let form = routed.error_form;
+        let is_acting = identity.asks_to_act();
+        let identity = match self.parts.door.assume(identity).await {
+            Ok(identity) => identity,
+            Err(refusal) => return Answer::refusal(refusal, form),
         };
-        Arc::clone(places).try_acquire_owned().map(Some).map_err(|_| Full)
+        if let Some(record) = asked.record.as_mut().filter(|_| is_acting) {
+            record.note_acting(identity.user());
+        }
+        let Ok(place) = self.flow.place_for(identity.user(), &routed) else { return Answer::too_many_requests() };
+        let permitted = self.parts.door.permit(identity, &routed.attributes).await;
+        if let Some(record) = &mut asked.record {
+            record.note_decision(permitted.as_ref());
+        }
+        match permitted {
+            Ok(caller) => self.answer_permitted(routed.outcome, form, &caller),
+            Err(refusal) => Answer::refusal(refusal, form),
+        }
+        .holding(place)
+    }
+
+    fn open_record(&self, asked: &mut Asked<'_>, user: Option<&User>, attributes: &Attributes) {
+        let Some(audit) = &self.parts.audit else { return };
+        let uri = asked.head.uri.path_and_query().map_or("/", |target| target.as_str());
+        let (headers, remote) = (&asked.head.headers, asked.link.peer().remote());
+        let request = audit::Request { uri, headers, remote, received_at: asked.received_at };
+        asked.record = audit.open(asked.audit_id, &request, user, attributes);
+    }
+
+    async fn note_received(&self, asked: &mut Asked<'_>) -> Result<(), Unrecorded> {
+        match (&self.parts.audit, &mut asked.record) {
+            (Some(audit), Some(record)) => audit.received(record).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// The answer, recorded; or another one, if it may not be given because it could not be.
+    async fn record(&self, asked: Asked<'_>, answer: Answer, form: Form) -> Answer {
+        let (Some(audit), Some(mut record)) = (&self.parts.audit, asked.record) else { return answer };
+        let outcome = audit::Outcome { code: answer.code.as_u16(), failure: answer.failure.as_deref(), end: asked.end };
+        match audit.answered(&mut record, outcome).await {
+            Ok(()) => answer,
+            Err(Unrecorded) => Answer::unrecorded(form),
+        }
     }
 
     /// What only a caller gets to see.
@@ -311,7 +399,7 @@ impl Api {
             "metric-collection-timely" => {
                 must(self.parts.tick.is_timely(self.parts.clock.now()), "metric collection didn't finish on time")
             }
-            "shutdown" => must(!self.parts.is_shutting_down.load(Ordering::Relaxed), "process is shutting down"),
+            "shutdown" => must(!self.parts.shutdown.is_begun(), "process is shutting down"),
             // The others ask whether we answer at all.
             _ => Ok(()),
         };
@@ -322,11 +410,23 @@ impl Api {
     }
 }
 
-/// As many requests are in flight as may be.
-struct Full;
+/// A number in [0, 1).
+fn draw() -> f64 {
+    // The lower 62 bits of such an id are random, and as many as these make every fraction equally likely.
+    const BITS: u32 = f64::MANTISSA_DIGITS;
+    let bits = uuid::Uuid::new_v4().as_u128() & ((1 << BITS) - 1);
+    bits as f64 / (1_u64 << BITS) as f64
+}
 
 /// Keeps a gauge up by one.
 struct Counted(prometheus::IntGauge);
+
+impl Counted {
+    fn new(gauge: &prometheus::IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
 
 impl Drop for Counted {
     fn drop(&mut self) {
@@ -352,7 +452,8 @@ const VERSION: VersionInfo<'static> = VersionInfo {
 
 impl Answer {
     fn ok(content_type: &'static str, body: Body) -> Self {
-        Self { code: StatusCode::OK, content_type, body, retry_after: None, warning: None }
+        let (retry_after, warning, failure) = (None, None, None);
+        Self { code: StatusCode::OK, content_type, body, retry_after, warning, failure, is_last: false }
     }
 
     fn text(code: StatusCode, text: &'static str) -> Self {
@@ -370,11 +471,34 @@ impl Answer {
 
     fn status(status: &Status, form: Form) -> Self {
         let retry_after = status.retry_after();
-        Self { code: status.code(), retry_after, ..Self::document(status.to_json(), form) }
+        let failure = Some(Box::new(status.clone()));
+        Self { code: status.code(), retry_after, failure, ..Self::document(status.to_json(), form) }
     }
 
     fn refusal(refusal: Refusal, form: Form) -> Self {
         Self::status(&Status::from(refusal), form)
+    }
+
+    fn unrecorded(form: Form) -> Self {
+        Self::status(&Status::internal("failed to store audit event"), form)
+    }
+
+    /// What is answered on account of a request's head alone.
+    fn turn(turn: Turn) -> Self {
+        let closing = |text: Self| Self { is_last: true, ..text };
+        match turn {
+            Turn::Malformed(fault) => closing(Self::text(StatusCode::BAD_REQUEST, fault)),
+            Turn::TooManyHeaders => {
+                let text = "431 Request Header Fields Too Large";
+                closing(Self::text(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, text))
+            }
+            Turn::Ping => Self::ok("", Body::whole("")),
+            Turn::Preflight => Self { code: StatusCode::NO_CONTENT, ..Self::ok("", Body::whole("")) },
+            Turn::ShuttingDown => {
+                let text = Self::text(StatusCode::TOO_MANY_REQUESTS, flow::SHUTTING_DOWN);
+                closing(Self { retry_after: Some(5), ..text })
+            }
+        }
     }
 
     fn too_many_requests() -> Self {
@@ -389,13 +513,7 @@ impl Answer {
         Self { body: self.body.holding(what), ..self }
     }
 
-    fn into_response(
-        self,
-        audit_id: HeaderValue,
-        takes_gzip: TakesGzip,
-        _: Form,
-        held: impl Send + 'static,
-    ) -> Response<Body> {
+    fn into_response(self, audit_id: HeaderValue, takes_gzip: TakesGzip, held: impl Send + 'static) -> Response<Body> {
         /// As upstream: below this, compressing costs more than it saves.
         const WORTH_COMPRESSING: usize = 128 * 1024;
         let is_large = self.body.length().is_none_or(|length| length > WORTH_COMPRESSING);
@@ -406,7 +524,9 @@ impl Answer {
         let headers = response.headers_mut();
         headers.insert(AUDIT_ID, audit_id);
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        if !self.content_type.is_empty() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        }
         if self.content_type.starts_with("text/") || self.code == StatusCode::FORBIDDEN {
             headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         }

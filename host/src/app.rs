@@ -4,7 +4,6 @@
 mod credentials;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
@@ -12,7 +11,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::api::certificate::ServingCertificate;
+use crate::api::audit::{self, Audit};
+use crate::api::certificate::ServingCertificates;
+use crate::api::flow::Shutdown;
 use crate::api::serve::Server;
 use crate::api::{self, Api};
 use crate::auth::review::KubeReviews;
@@ -46,10 +47,12 @@ pub struct App {
     kubelets: Arc<KubeletClient>,
     tick: Arc<Tick>,
     trust: Arc<TrustStore>,
-    certificate: Arc<ServingCertificate>,
+    certificates: Arc<ServingCertificates>,
     server: Server,
     api: Arc<Api>,
-    is_shutting_down: Arc<AtomicBool>,
+    shutdown: Arc<Shutdown>,
+    /// Of audit events, if a record is kept.
+    writer: Option<audit::Writer>,
     /// Everything but connections.
     tasks: TaskTracker,
 }
@@ -81,12 +84,14 @@ impl App {
             config.history.timestamp,
         ));
         let trust = TrustStore::load(&config.authentication).await?;
-        let certificate = Arc::new(ServingCertificate::load(&config.serving, clock.now())?);
+        let certificates = Arc::new(ServingCertificates::load(&config.serving, clock.now())?);
+        let (audit, writer) = load_audit(&config, &clock, &metrics)?;
         // The port is taken before anything is waited for: what cannot work fails now, and clients queue meanwhile.
-        let server = Server::bind(&config.serving, Arc::clone(&certificate), Arc::clone(&trust), Arc::clone(&metrics))?;
+        let server =
+            Server::bind(&config.serving, Arc::clone(&certificates), Arc::clone(&trust), Arc::clone(&metrics))?;
         let (authentication_client, door) = build_door(&config, &client, &trust, &clock).await?;
         trust.look_up(authentication_client.clone()).await?;
-        let is_shutting_down = Arc::new(AtomicBool::new(false));
+        let shutdown = Arc::new(Shutdown::default());
         let api = Arc::new(Api::new(
             api::Parts {
                 door,
@@ -95,7 +100,8 @@ impl App {
                 tick: Arc::clone(&tick),
                 metrics,
                 clock: clock.clone(),
-                is_shutting_down: Arc::clone(&is_shutting_down),
+                shutdown: Arc::clone(&shutdown),
+                audit,
                 resource_metrics: config.api.resource_metrics,
             },
             &config.serving,
@@ -109,10 +115,11 @@ impl App {
             kubelets,
             tick,
             trust,
-            certificate,
+            certificates,
             server,
             api,
-            is_shutting_down,
+            shutdown,
+            writer,
             tasks,
         })
     }
@@ -121,12 +128,15 @@ impl App {
     ///
     /// # Errors
     /// If the system does not say where we listen.
-    pub async fn run(self, mut signals: Signals) -> Result<()> {
+    pub async fn run(mut self, mut signals: Signals) -> Result<()> {
         let (stop_serving, stop) = (CancellationToken::new(), CancellationToken::new());
         let connections = TaskTracker::new();
         let address = self.server.local_addr()?;
         self.spawn_watches(&stop);
         self.spawn_refresh(&stop);
+        if let Some(writer) = self.writer.take() {
+            self.tasks.spawn(writer.run(self.tasks.clone(), stop.clone()));
+        }
         self.tasks.spawn(Arc::clone(&self.tick).run(stop.clone()));
         self.tasks.spawn(self.server.run(Arc::clone(&self.api), connections.clone(), stop_serving.clone()));
         info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
@@ -134,12 +144,17 @@ impl App {
         let signal = signals.next().await;
         let delay = self.config.serving.shutdown_delay;
         info!(signal, ?delay, "shutting down: not ready any more");
-        self.is_shutting_down.store(true, Ordering::Relaxed);
+        self.shutdown.begin();
         let drain = async {
             tokio::time::sleep(delay).await;
+            let limit = self.config.serving.request_timeout;
+            if self.config.serving.shutdown_send_retry_after {
+                // Who comes now is told to come back, which is more than a refused connection says. What is still not
+                // answered then is waited for below, with a warning.
+                let _ = tokio::time::timeout(limit, self.shutdown.turn_away()).await;
+            }
             stop_serving.cancel();
             connections.close();
-            let limit = self.config.serving.request_timeout;
             if tokio::time::timeout(limit, connections.wait()).await.is_err() {
                 warn!(connections = connections.len(), "requests outlast --request-timeout; ending without them");
             }
@@ -164,14 +179,14 @@ impl App {
 
     /// Looks again and again at what may be rotated under us.
     fn spawn_refresh(&self, stop: &CancellationToken) {
-        let (clock, certificate, kubelets) =
-            (self.clock.clone(), Arc::clone(&self.certificate), Arc::clone(&self.kubelets));
+        let (clock, certificates, kubelets) =
+            (self.clock.clone(), Arc::clone(&self.certificates), Arc::clone(&self.kubelets));
         let (kubeconfig, tls) = (self.config.kubeconfig.clone(), self.config.scrape.tls.clone());
         self.spawn(stop, async move {
             let mut complaint = String::new();
             loop {
                 tokio::time::sleep(REFRESH_PERIOD).await;
-                certificate.refresh(clock.now());
+                certificates.refresh(clock.now());
                 let refreshed = match credentials::kubelets(kubeconfig.as_deref(), &tls).await {
                     Ok(fresh) => kubelets.replace(fresh).map_err(anyhow::Error::from),
                     Err(error) => Err(error),
@@ -194,6 +209,17 @@ impl App {
             }
         });
     }
+}
+
+/// What keeps the record of requests, and what writes it.
+fn load_audit(
+    config: &Config,
+    clock: &Clock,
+    metrics: &Arc<Metrics>,
+) -> Result<(Option<Audit>, Option<audit::Writer>)> {
+    let Some(audit) = &config.audit else { return Ok((None, None)) };
+    let (audit, writer) = Audit::load(audit, clock.clone(), Arc::clone(metrics))?;
+    Ok((Some(audit), Some(writer)))
 }
 
 /// The one place that asks the system for the time of day.

@@ -17,6 +17,7 @@ use std::time::Duration;
 use check::{Checked, check};
 use file::RawConfig;
 pub use problem::{Problem, Problems};
+use regex::Regex;
 
 use crate::args::Args;
 use crate::model::policy::PreferredAddresses;
@@ -39,6 +40,8 @@ pub struct Config {
     pub authentication: AuthenticationConfig,
     /// What they may do.
     pub authorization: AuthorizationConfig,
+    /// Who asked for what, for the record; None: no record is kept.
+    pub audit: Option<AuditConfig>,
     /// What is logged, and how.
     pub logging: LoggingConfig,
 }
@@ -202,8 +205,16 @@ pub struct ServingConfig {
     pub port: u16,
     /// `--tls-cert-file`, `--tls-private-key-file`; None: a self-signed pair in `cert_dir`.
     pub pair: Option<PairFiles>,
-    /// `--cert-dir`, where the self-signed pair is kept as apiserver.crt and apiserver.key; empty: in memory only.
-    pub cert_dir: PathBuf,
+    /// `--tls-sni-cert-key`: further pairs, for clients that ask by certain names. The first that fits is shown.
+    pub named_pairs: Vec<NamedPair>,
+    /// `--cert-dir`, where the self-signed pair is kept as apiserver.crt and apiserver.key; None: in memory only.
+    pub cert_dir: Option<PathBuf>,
+    /// `--external-hostname`, one more name of the self-signed pair.
+    pub external_hostname: Option<String>,
+    /// `--tls-cipher-suites` of TLS 1.2, by their IANA numbers; None: all that there are.
+    pub cipher_suites: Option<Vec<u16>>,
+    /// `--tls-curve-preferences`, by their IANA numbers; empty: all that there are.
+    pub key_exchanges: Vec<u16>,
     /// `--tls-min-version`: whether TLS 1.2 is spoken as well as 1.3.
     pub min_version: TlsVersion,
     /// `--disable-http2-serving`.
@@ -212,6 +223,14 @@ pub struct ServingConfig {
     pub max_streams: u32,
     /// `--max-requests-inflight`; None: no limit.
     pub max_in_flight: Option<NonZeroUsize>,
+    /// `--max-mutating-requests-inflight`; None: no limit.
+    pub max_mutating_in_flight: Option<NonZeroUsize>,
+    /// `--goaway-chance`: the share of HTTP/2 requests after which the client is told to reconnect.
+    pub goaway_chance: f64,
+    /// `--strict-transport-security-directives`, as the header has them; None: no header.
+    pub strict_transport_security: Option<String>,
+    /// `--cors-allowed-origins`; empty: browsers may call from nowhere else.
+    pub cors_origins: Vec<Regex>,
     /// `--request-timeout`.
     pub request_timeout: Duration,
     /// `--shutdown-delay-duration`: how long requests are still accepted after a signal, while /readyz fails.
@@ -224,6 +243,16 @@ pub struct ServingConfig {
     pub share_address: bool,
     /// `serving.max_connections`: more are accepted only when others have ended.
     pub max_connections: NonZeroUsize,
+}
+
+/// A pair for certain names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedPair {
+    /// The pair.
+    pub files: PairFiles,
+    /// Host names, those with `*.` at the beginning for all that differ in their first label, and IP addresses. Empty:
+    /// those that the certificate names.
+    pub names: Vec<String>,
 }
 
 /// The lowest TLS version that is spoken.
@@ -280,6 +309,63 @@ pub struct AuthorizationConfig {
     pub allowed_cache_ttl: Duration,
     /// `--authorization-webhook-cache-unauthorized-ttl`.
     pub denied_cache_ttl: Duration,
+}
+
+/// Who asked for what, for the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditConfig {
+    /// `--audit-policy-file`: which events are recorded.
+    pub policy_file: PathBuf,
+    /// `--audit-log-path`.
+    pub log: AuditLog,
+    /// `--audit-log-format`.
+    pub format: AuditFormat,
+    /// `--audit-log-mode`.
+    pub mode: AuditMode,
+    /// `--audit-log-batch-buffer-size`: how many events may wait to be written.
+    pub buffer: NonZeroUsize,
+}
+
+/// Where events are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuditLog {
+    /// To standard output, for whoever collects it.
+    Stdout,
+    /// To a file.
+    File(PathBuf, Rotation),
+}
+
+/// When a log file is put aside, and what becomes of it then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// `--audit-log-maxsize`: a file is put aside before it grows beyond this many bytes.
+    pub max_bytes: u64,
+    /// `--audit-log-maxage`: how long files are kept; None: for ever.
+    pub max_age: Option<Duration>,
+    /// `--audit-log-maxbackup`: how many files are kept; None: all.
+    pub max_backups: Option<NonZeroUsize>,
+    /// `--audit-log-compress`: whether they are compressed.
+    pub compress: bool,
+}
+
+/// The form of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuditFormat {
+    /// One JSON object a line, as `audit.k8s.io/v1` has it.
+    Json,
+    /// One line of text.
+    Legacy,
+}
+
+/// Whether an answer waits for its events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuditMode {
+    /// No; what finds the buffer full is lost, and counted.
+    Batch,
+    /// Yes; but it is given even if the events could not be written.
+    Blocking,
+    /// Yes, and it is not given if they could not.
+    BlockingStrict,
 }
 
 /// What is logged, and how.

@@ -52,6 +52,8 @@ pub struct Metrics {
     pub http_in_flight: IntGauge,
     /// Connections that are open.
     pub http_connections: IntGauge,
+    /// By outcome: lines of the audit log.
+    pub audit_events: IntCounterVec,
 }
 
 impl Metrics {
@@ -150,6 +152,12 @@ impl Metrics {
             http_connections: register(
                 r,
                 IntGauge::new("metrics_gateway_http_connections", "Connections that are open"),
+            ),
+            audit_events: counter_vec(
+                r,
+                "metrics_gateway_audit_events_total",
+                "Audit events, by whether they were written or lost",
+                &["outcome"],
             ),
             registry: registry.clone(),
         };

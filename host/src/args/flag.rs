@@ -91,6 +91,10 @@ pub(super) enum Slot {
     /// Text that `--help` calls something else.
     Named(&'static str, fn(&mut Args) -> &mut String),
     List(fn(&mut Args) -> &mut Vec<String>),
+    /// A list that `--help` calls something else.
+    NamedList(&'static str, fn(&mut Args) -> &mut Vec<String>),
+    /// Texts, one each time the flag is used, commas and all.
+    Each(&'static str, fn(&mut Args) -> &mut Vec<String>),
     Duration(fn(&mut Args) -> &mut GoDuration),
     Ip(fn(&mut Args) -> &mut Option<IpAddr>),
     /// Nowhere: the value is only checked for its type.
@@ -185,6 +189,8 @@ impl Slot {
             Self::Text(_) => Kind::Text("string"),
             Self::Named(name, _) => Kind::Text(name),
             Self::List(_) => Kind::List("strings"),
+            Self::NamedList(name, _) => Kind::List(name),
+            Self::Each(name, _) => Kind::Text(name),
             Self::Duration(_) => Kind::Duration,
             Self::Ip(_) => Kind::Ip,
             Self::Unused(kind) => *kind,
@@ -201,13 +207,20 @@ impl Slot {
             Self::Text(at) | Self::Named(_, at) => *at(args) = text.to_owned(),
             Self::Duration(at) => *at(args) = text.parse()?,
             Self::Ip(at) => *at(args) = read_ip(text)?,
-            Self::List(at) => {
+            Self::List(at) | Self::NamedList(_, at) => {
                 let values = read_list(text)?;
                 let list = at(args);
                 if first {
                     list.clear();
                 }
                 list.extend(values);
+            }
+            Self::Each(_, at) => {
+                let list = at(args);
+                if first {
+                    list.clear();
+                }
+                list.extend((!text.is_empty()).then(|| text.to_owned()));
             }
             Self::Unused(kind) => {
                 kind.read(text)?;

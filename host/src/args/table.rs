@@ -21,11 +21,12 @@ pub(super) fn lettered(letter: char) -> Option<&'static Flag> {
 const TEXT: Kind = Kind::Text("string");
 const STRINGS: Kind = Kind::List("strings");
 
-const NO_AUDIT: &str = "no audit events are written";
+const NO_WEBHOOK: &str = "audit events are written to --audit-log-path only";
+const NO_BATCHES: &str = "audit events are written as they come, several at once if they have to wait";
+const NO_TRUNCATION: &str = "audit events hold no bodies, and their texts are bounded in any case";
 const NO_PROFILING: &str = "there are no profiling endpoints";
 const NO_GATES: &str = "nothing here hangs on feature gates or emulated versions";
 const NO_WATCH: &str = "nothing that is served can be watched";
-const READ_ONLY: &str = "everything served is read-only";
 const ONE_STREAM: &str = "all log lines go to standard error at once";
 const KLOG: &str = "the log goes to standard error, see --logging-format and -v";
 const HEAPSTER: &str = "it belonged to Heapster";
@@ -35,7 +36,7 @@ pub(super) static FLAGS: &[Flag] = {
     use Section::{
         Audit, Authentication, Authorization, Features, Gateway, Generic, Kubelet, Logging, Server, Serving,
     };
-    use Slot::{Bool, Duration, Float, Int, Ip, Level, List, Named, Text, Unused};
+    use Slot::{Bool, Duration, Each, Float, Int, Ip, Level, List, Named, NamedList, Text, Unused};
     &[
         Flag::new(
             Gateway,
@@ -136,11 +137,10 @@ pub(super) static FLAGS: &[Flag] = {
         Flag::new(
             Generic,
             "cors-allowed-origins",
-            Unused(STRINGS),
+            List(|a| &mut a.cors_allowed_origins),
             "",
-            "Origins that browsers may call from, as regular expressions.",
-        )
-        .without_effect("no CORS headers are sent"),
+            "Origins that browsers may call from, as regular expressions that pin the host: ^https://example.com(:|$).",
+        ),
         Flag::new(Generic, "emulated-version", Unused(STRINGS), "", "Versions to emulate.").without_effect(NO_GATES),
         Flag::new(
             Generic,
@@ -150,8 +150,13 @@ pub(super) static FLAGS: &[Flag] = {
             "Also serve what came after the emulated version.",
         )
         .without_effect(NO_GATES),
-        Flag::new(Generic, "external-hostname", Unused(TEXT), "", "Host name for generated links.")
-            .without_effect("no links are generated"),
+        Flag::new(
+            Generic,
+            "external-hostname",
+            Text(|a| &mut a.external_hostname),
+            "",
+            "Host name under which others reach the server; the self-signed certificate is made for it too.",
+        ),
         Flag::new(
             Generic,
             "feature-gates",
@@ -166,8 +171,7 @@ pub(super) static FLAGS: &[Flag] = {
             Float(|a| &mut a.goaway_chance),
             "0",
             "Share of HTTP/2 requests after which the client is told to reconnect; 0.02 at most.",
-        )
-        .without_effect("connections are not ended at random"),
+        ),
         Flag::new(
             Generic,
             "livez-grace-period",
@@ -181,9 +185,8 @@ pub(super) static FLAGS: &[Flag] = {
             "max-mutating-requests-inflight",
             Int(|a| &mut a.max_mutating_requests_inflight),
             "200",
-            "How many writing requests are served at the same time.",
-        )
-        .without_effect(READ_ONLY),
+            "How many writing requests are answered at the same time, all of them with a refusal; more get 429. Zero: no limit.",
+        ),
         Flag::new(
             Generic,
             "max-requests-inflight",
@@ -212,7 +215,7 @@ pub(super) static FLAGS: &[Flag] = {
             "request-timeout",
             Duration(|a| &mut a.request_timeout),
             "1m0s",
-            "How long a request may take; then it gets 504.",
+            "How long a request may take; then it gets 504, or is cut off if its answer is on the way.",
         ),
         Flag::new(
             Generic,
@@ -257,9 +260,8 @@ pub(super) static FLAGS: &[Flag] = {
             "strict-transport-security-directives",
             List(|a| &mut a.strict_transport_security_directives),
             "",
-            "Directives of the Strict-Transport-Security header.",
-        )
-        .without_effect("the header is not sent"),
+            "Directives of the Strict-Transport-Security header, which is sent if there are any.",
+        ),
         Flag::new(
             Serving,
             "bind-address",
@@ -272,7 +274,7 @@ pub(super) static FLAGS: &[Flag] = {
             "cert-dir",
             Text(|a| &mut a.cert_dir),
             "apiserver.local.config/certificates",
-            "Directory for the self-signed pair (apiserver.crt, apiserver.key) that is made when no pair is given.",
+            "Directory for the self-signed pair (apiserver.crt, apiserver.key) that is made when no pair is given. Blank: it is kept in memory.",
         ),
         Flag::new(
             Serving,
@@ -315,17 +317,15 @@ pub(super) static FLAGS: &[Flag] = {
             "tls-cipher-suites",
             List(|a| &mut a.tls_cipher_suites),
             "",
-            "Cipher suites to offer, by their IANA names.",
-        )
-        .without_effect("offered are the suites with forward secrecy and AEAD, whichever are named"),
+            "Cipher suites to offer over TLS 1.2, by their IANA names. Those of TLS 1.3 are always offered.",
+        ),
         Flag::new(
             Serving,
             "tls-curve-preferences",
-            Unused(Kind::List("int32Slice")),
+            NamedList("int32Slice", |a| &mut a.tls_curve_preferences),
             "",
-            "Key exchanges to offer, by their numbers.",
-        )
-        .without_effect("those of the TLS library are offered"),
+            "Key exchanges to offer, by their numbers: 23 is P-256, 24 P-384, 29 X25519.",
+        ),
         Flag::new(
             Serving,
             "tls-min-version",
@@ -343,11 +343,10 @@ pub(super) static FLAGS: &[Flag] = {
         Flag::new(
             Serving,
             "tls-sni-cert-key",
-            Unused(Kind::Text("namedCertKey")),
+            Each("namedCertKey", |a| &mut a.tls_sni_cert_key),
             "",
-            "Further pairs by host name, as certificate,key[:names].",
-        )
-        .without_effect("one pair is served, that of --tls-cert-file"),
+            "Further pairs by host name, as certificate,key[:names]; without names, those of the certificate. May be repeated.",
+        ),
         Flag::new(
             Authentication,
             "authentication-kubeconfig",
@@ -456,13 +455,12 @@ pub(super) static FLAGS: &[Flag] = {
         Flag::new(
             Audit,
             "audit-log-batch-buffer-size",
-            Unused(Kind::Int),
+            Int(|a| &mut a.audit_log_batch_buffer_size),
             "10000",
-            "Events that may wait to be written.",
-        )
-        .without_effect(NO_AUDIT),
+            "Events that may wait to be written; with --audit-log-mode=batch, more are lost.",
+        ),
         Flag::new(Audit, "audit-log-batch-max-size", Unused(Kind::Int), "1", "Events written at once.")
-            .without_effect(NO_AUDIT),
+            .without_effect(NO_BATCHES),
         Flag::new(
             Audit,
             "audit-log-batch-max-wait",
@@ -470,7 +468,7 @@ pub(super) static FLAGS: &[Flag] = {
             "0s",
             "How long a batch may wait to fill.",
         )
-        .without_effect(NO_AUDIT),
+        .without_effect(NO_BATCHES),
         Flag::new(
             Audit,
             "audit-log-batch-throttle-burst",
@@ -478,33 +476,56 @@ pub(super) static FLAGS: &[Flag] = {
             "0",
             "Batches written at once after a quiet time.",
         )
-        .without_effect(NO_AUDIT),
+        .without_effect(NO_BATCHES),
         Flag::new(Audit, "audit-log-batch-throttle-enable", Unused(Kind::Bool), "false", "Limit the rate of batches.")
-            .without_effect(NO_AUDIT),
+            .without_effect(NO_BATCHES),
         Flag::new(Audit, "audit-log-batch-throttle-qps", Unused(Kind::Float("float32")), "0", "Batches a second.")
-            .without_effect(NO_AUDIT),
-        Flag::new(Audit, "audit-log-compress", Unused(Kind::Bool), "false", "Compress rotated files.")
-            .without_effect(NO_AUDIT),
-        Flag::new(Audit, "audit-log-format", Unused(TEXT), "json", "Form of the events: json or legacy.")
-            .without_effect(NO_AUDIT),
-        Flag::new(Audit, "audit-log-maxage", Unused(Kind::Int), "366", "Days that rotated files are kept.")
-            .without_effect(NO_AUDIT),
-        Flag::new(Audit, "audit-log-maxbackup", Unused(Kind::Int), "100", "Rotated files that are kept.")
-            .without_effect(NO_AUDIT),
-        Flag::new(Audit, "audit-log-maxsize", Unused(Kind::Int), "100", "Megabytes after which the file is rotated.")
-            .without_effect(NO_AUDIT),
+            .without_effect(NO_BATCHES),
+        Flag::new(Audit, "audit-log-compress", Bool(|a| &mut a.audit_log_compress), "false", "Compress rotated files."),
+        Flag::new(
+            Audit,
+            "audit-log-format",
+            Text(|a| &mut a.audit_log_format),
+            "json",
+            "Form of the events: json or legacy.",
+        ),
+        Flag::new(
+            Audit,
+            "audit-log-maxage",
+            Int(|a| &mut a.audit_log_maxage),
+            "366",
+            "Days that rotated files are kept. Zero: for ever.",
+        ),
+        Flag::new(
+            Audit,
+            "audit-log-maxbackup",
+            Int(|a| &mut a.audit_log_maxbackup),
+            "100",
+            "Rotated files that are kept. Zero: all.",
+        ),
+        Flag::new(
+            Audit,
+            "audit-log-maxsize",
+            Int(|a| &mut a.audit_log_maxsize),
+            "100",
+            "Megabytes after which the file is rotated. Zero: 100.",
+        ),
         Flag::new(
             Audit,
             "audit-log-mode",
-            Unused(TEXT),
+            Text(|a| &mut a.audit_log_mode),
             "blocking",
-            "Whether requests wait for their events: batch, blocking or blocking-strict.",
-        )
-        .without_effect(NO_AUDIT),
-        Flag::new(Audit, "audit-log-path", Unused(TEXT), "", "File for audit events; - is standard output.")
-            .without_effect(NO_AUDIT),
+            "Whether answers wait until their events are written: batch (no), blocking, or blocking-strict, which gives no answer whose event cannot be written.",
+        ),
+        Flag::new(
+            Audit,
+            "audit-log-path",
+            Text(|a| &mut a.audit_log_path),
+            "",
+            "File for audit events; - is standard output.",
+        ),
         Flag::new(Audit, "audit-log-truncate-enabled", Unused(Kind::Bool), "false", "Cut long events and batches.")
-            .without_effect(NO_AUDIT),
+            .without_effect(NO_TRUNCATION),
         Flag::new(
             Audit,
             "audit-log-truncate-max-batch-size",
@@ -512,7 +533,7 @@ pub(super) static FLAGS: &[Flag] = {
             "10485760",
             "Bytes of a batch above which it is split.",
         )
-        .without_effect(NO_AUDIT),
+        .without_effect(NO_TRUNCATION),
         Flag::new(
             Audit,
             "audit-log-truncate-max-event-size",
@@ -520,11 +541,21 @@ pub(super) static FLAGS: &[Flag] = {
             "102400",
             "Bytes of an event above which it is cut.",
         )
-        .without_effect(NO_AUDIT),
-        Flag::new(Audit, "audit-log-version", Unused(TEXT), "audit.k8s.io/v1", "API version of written events.")
-            .without_effect(NO_AUDIT),
-        Flag::new(Audit, "audit-policy-file", Unused(TEXT), "", "File that says which events are of interest.")
-            .without_effect(NO_AUDIT),
+        .without_effect(NO_TRUNCATION),
+        Flag::new(
+            Audit,
+            "audit-log-version",
+            Text(|a| &mut a.audit_log_version),
+            "audit.k8s.io/v1",
+            "API version of written events; there is no other.",
+        ),
+        Flag::new(
+            Audit,
+            "audit-policy-file",
+            Text(|a| &mut a.audit_policy_file),
+            "",
+            "File that says which events are written; without it, none are.",
+        ),
         Flag::new(
             Audit,
             "audit-webhook-batch-buffer-size",
@@ -532,9 +563,9 @@ pub(super) static FLAGS: &[Flag] = {
             "10000",
             "Events that may wait to be sent.",
         )
-        .without_effect(NO_AUDIT),
+        .without_effect(NO_WEBHOOK),
         Flag::new(Audit, "audit-webhook-batch-max-size", Unused(Kind::Int), "400", "Events sent at once.")
-            .without_effect(NO_AUDIT),
+            .without_effect(NO_WEBHOOK),
         Flag::new(
             Audit,
             "audit-webhook-batch-max-wait",
@@ -542,7 +573,7 @@ pub(super) static FLAGS: &[Flag] = {
             "30s",
             "How long a batch may wait to fill.",
         )
-        .without_effect(NO_AUDIT),
+        .without_effect(NO_WEBHOOK),
         Flag::new(
             Audit,
             "audit-webhook-batch-throttle-burst",
@@ -550,7 +581,7 @@ pub(super) static FLAGS: &[Flag] = {
             "15",
             "Batches sent at once after a quiet time.",
         )
-        .without_effect(NO_AUDIT),
+        .without_effect(NO_WEBHOOK),
         Flag::new(
             Audit,
             "audit-webhook-batch-throttle-enable",
@@ -558,11 +589,11 @@ pub(super) static FLAGS: &[Flag] = {
             "true",
             "Limit the rate of batches.",
         )
-        .without_effect(NO_AUDIT),
+        .without_effect(NO_WEBHOOK),
         Flag::new(Audit, "audit-webhook-batch-throttle-qps", Unused(Kind::Float("float32")), "10", "Batches a second.")
-            .without_effect(NO_AUDIT),
+            .without_effect(NO_WEBHOOK),
         Flag::new(Audit, "audit-webhook-config-file", Unused(TEXT), "", "File that says where events are sent.")
-            .without_effect(NO_AUDIT),
+            .without_effect(NO_WEBHOOK),
         Flag::new(
             Audit,
             "audit-webhook-initial-backoff",
@@ -570,7 +601,7 @@ pub(super) static FLAGS: &[Flag] = {
             "10s",
             "Pause before the first retry.",
         )
-        .without_effect(NO_AUDIT),
+        .without_effect(NO_WEBHOOK),
         Flag::new(
             Audit,
             "audit-webhook-mode",
@@ -578,9 +609,9 @@ pub(super) static FLAGS: &[Flag] = {
             "batch",
             "Whether requests wait for their events: batch, blocking or blocking-strict.",
         )
-        .without_effect(NO_AUDIT),
+        .without_effect(NO_WEBHOOK),
         Flag::new(Audit, "audit-webhook-truncate-enabled", Unused(Kind::Bool), "false", "Cut long events and batches.")
-            .without_effect(NO_AUDIT),
+            .without_effect(NO_WEBHOOK),
         Flag::new(
             Audit,
             "audit-webhook-truncate-max-batch-size",
@@ -588,7 +619,7 @@ pub(super) static FLAGS: &[Flag] = {
             "10485760",
             "Bytes of a batch above which it is split.",
         )
-        .without_effect(NO_AUDIT),
+        .without_effect(NO_WEBHOOK),
         Flag::new(
             Audit,
             "audit-webhook-truncate-max-event-size",
@@ -596,9 +627,9 @@ pub(super) static FLAGS: &[Flag] = {
             "102400",
             "Bytes of an event above which it is cut.",
         )
-        .without_effect(NO_AUDIT),
+        .without_effect(NO_WEBHOOK),
         Flag::new(Audit, "audit-webhook-version", Unused(TEXT), "audit.k8s.io/v1", "API version of sent events.")
-            .without_effect(NO_AUDIT),
+            .without_effect(NO_WEBHOOK),
         Flag::new(Features, "contention-profiling", Unused(Kind::Bool), "false", "Profile what waits for locks.")
             .without_effect(NO_PROFILING),
         Flag::new(Features, "debug-socket-path", Unused(TEXT), "", "Unix socket for profiling.")

@@ -168,7 +168,14 @@ fn a_list_is_replaced_once_and_then_grows() {
 fn the_last_of_several_values_counts() {
     assert_eq!(run("--kubelet-port=1 --kubelet-port=2").kubelet_port, 2);
     assert!(run("--profiling=false --profiling=true").warnings.is_empty());
-    assert_eq!(run("--audit-log-path=a --audit-log-path=b").warnings.len(), 1, "one warning a flag");
+    assert_eq!(run("--audit-webhook-mode=a --audit-webhook-mode=b").warnings.len(), 1, "one warning a flag");
+}
+
+#[test]
+fn pairs_for_names_are_gathered_with_their_commas() {
+    let args = run("--tls-sni-cert-key=a.crt,a.key --tls-sni-cert-key b.crt,b.key:b.test,*.b.test");
+    assert_eq!(args.tls_sni_cert_key, ["a.crt,a.key", "b.crt,b.key:b.test,*.b.test"]);
+    assert!(args.warnings.is_empty(), "{:?}", args.warnings);
 }
 
 #[test]

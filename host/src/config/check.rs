@@ -9,7 +9,9 @@
 //! `pkg/server/options`. Upstream prints its first problem only; we print all. Its texts are kept, inconsistent as
 //! they are, because people search for them.
 
-use std::net::IpAddr;
+mod audit;
+mod serving;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,7 +21,7 @@ use super::problem::Problem;
 use super::{
     ApiConfig, AuthenticationConfig, AuthorizationConfig, Config, ContainerOrder, FallingCounter, HistoryConfig,
     KubeletTls, KubeletVerify, LogFormat, LoggingConfig, PairFiles, PodOnTwoNodes, RequestHeaderFiles, ScrapeConfig,
-    ServingConfig, TimestampOf, TlsVersion,
+    TimestampOf,
 };
 use crate::args::Args;
 use crate::args::values::GoDuration;
@@ -38,12 +40,6 @@ const HOLD_RESOLUTIONS: u32 = 3;
 
 /// Older than this, usage describes a workload that may be gone; an autoscaler had better see nothing.
 const LONGEST_HOLD: Duration = Duration::from_secs(3600);
-
-/// Two API servers need a handful; 10,000 leaves room for direct clients and stays below common descriptor limits.
-const MAX_CONNECTIONS: usize = 10_000;
-
-/// What the API server library serves when it is told 0.
-const MAX_STREAMS: u32 = 100;
 
 /// metrics-server's own floor: kubelets refresh their figures about that often.
 const SHORTEST_RESOLUTION: GoDuration = GoDuration::from_secs(10);
@@ -69,9 +65,10 @@ pub fn check(raw: &RawConfig, args: &Args) -> Result<Checked, Vec<Problem>> {
         scrape: scrape(raw, args, &mut found),
         history: history(raw, args, &mut found),
         api: api(raw),
-        serving: serving(raw, args, &mut found),
+        serving: serving::serving(raw, args, &mut found),
         authentication: authentication(args, &mut found),
         authorization: authorization(args, &mut found),
+        audit: audit::audit(args, &mut found),
         logging: logging(args, &mut found),
     };
     if found.problems.is_empty() { Ok(Checked { config, warnings: found.warnings }) } else { Err(found.problems) }
@@ -264,128 +261,6 @@ fn hold(raw: &RawConfig, args: &Args, found: &mut Findings) -> Duration {
     *hold
 }
 
-fn serving(raw: &RawConfig, args: &Args, found: &mut Findings) -> ServingConfig {
-    check_cipher_suites(args, found);
-    ServingConfig {
-        bind_address: args.bind_address.filter(|address: &IpAddr| !address.is_unspecified()),
-        port: secure_port(args, found),
-        pair: serving_pair(args, found),
-        cert_dir: PathBuf::from(&args.cert_dir),
-        min_version: min_version(args, found),
-        http2: !args.disable_http2_serving,
-        max_streams: max_streams(args, found),
-        max_in_flight: max_in_flight(args, found),
-        request_timeout: request_timeout(args, found),
-        shutdown_delay: found
-            .not_negative(args.shutdown_delay_duration, "--shutdown-delay-duration can not be negative value"),
-        shutdown_send_retry_after: args.shutdown_send_retry_after,
-        share_port: args.permit_port_sharing,
-        share_address: args.permit_address_sharing,
-        max_connections: found.count(&raw.serving.max_connections, MAX_CONNECTIONS, 1_000_000),
-    }
-}
-
-fn secure_port(args: &Args, found: &mut Findings) -> u16 {
-    u16::try_from(args.secure_port).unwrap_or_else(|_| {
-        let range = "must be between 0 and 65535, inclusive. 0 for turning off secure port";
-        found.refuse(format!("--secure-port {} {range}", args.secure_port));
-        0
-    })
-}
-
-fn serving_pair(args: &Args, found: &mut Findings) -> Option<PairFiles> {
-    let (certificate, key) = (path(&args.tls_cert_file), path(&args.tls_private_key_file));
-    found.refuse_if(certificate.is_some() != key.is_some(), "need both --tls-cert-file and --tls-private-key-file");
-    certificate.zip(key).map(|(certificate, key)| PairFiles { certificate, key })
-}
-
-fn min_version(args: &Args, found: &mut Findings) -> TlsVersion {
-    match args.tls_min_version.as_str() {
-        "" | "VersionTLS12" => TlsVersion::Tls12,
-        "VersionTLS13" => TlsVersion::Tls13,
-        "VersionTLS10" | "VersionTLS11" => {
-            found
-                .warn(format!("--tls-min-version={}: TLS 1.2 is the lowest version spoken here", args.tls_min_version));
-            TlsVersion::Tls12
-        }
-        unknown => {
-            found.refuse(format!("unknown tls version {unknown:?}"));
-            TlsVersion::Tls12
-        }
-    }
-}
-
-fn max_streams(args: &Args, found: &mut Findings) -> u32 {
-    match u32::try_from(args.http2_max_streams_per_connection) {
-        Ok(0) => MAX_STREAMS,
-        Ok(streams) => streams,
-        Err(_) => {
-            let streams = args.http2_max_streams_per_connection;
-            found.refuse(format!("--http2-max-streams-per-connection {streams} must be between 0 and {}", u32::MAX));
-            MAX_STREAMS
-        }
-    }
-}
-
-fn max_in_flight(args: &Args, found: &mut Findings) -> Option<NonZeroUsize> {
-    let most = args.max_requests_inflight;
-    found.refuse_if(most < 0, "--max-requests-inflight can not be negative value");
-    usize::try_from(most).ok().and_then(NonZeroUsize::new)
-}
-
-fn request_timeout(args: &Args, found: &mut Findings) -> Duration {
-    // Upstream accepts zero, and then answers every request with a timeout.
-    found.refuse_if(args.request_timeout.nanos() == 0, "--request-timeout should be positive");
-    found.not_negative(args.request_timeout, "--request-timeout can not be negative value")
-}
-
-/// The suites that Go knows by name, as far as they are also offered here.
-const OFFERED_SUITES: [&str; 11] = [
-    "TLS_AES_128_GCM_SHA256",
-    "TLS_AES_256_GCM_SHA384",
-    "TLS_CHACHA20_POLY1305_SHA256",
-    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
-    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305",
-    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
-    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
-    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
-    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305",
-    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
-];
-
-/// Those that Go knows and the TLS library here rightly does not: no forward secrecy, CBC, RC4 or 3DES.
-const REFUSED_SUITES: [&str; 16] = [
-    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA",
-    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA",
-    "TLS_ECDHE_ECDSA_WITH_RC4_128_SHA",
-    "TLS_ECDHE_RSA_WITH_3DES_EDE_CBC_SHA",
-    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA",
-    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256",
-    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA",
-    "TLS_ECDHE_RSA_WITH_RC4_128_SHA",
-    "TLS_RSA_WITH_3DES_EDE_CBC_SHA",
-    "TLS_RSA_WITH_AES_128_CBC_SHA",
-    "TLS_RSA_WITH_AES_128_CBC_SHA256",
-    "TLS_RSA_WITH_AES_128_GCM_SHA256",
-    "TLS_RSA_WITH_AES_256_CBC_SHA",
-    "TLS_RSA_WITH_AES_256_GCM_SHA384",
-    "TLS_RSA_WITH_RC4_128_SHA",
-];
-
-/// The list has no effect, but a name that does not exist is a slip, and a list of which nothing is offered a refusal.
-fn check_cipher_suites(args: &Args, found: &mut Findings) {
-    let suites = &args.tls_cipher_suites;
-    let offered = |suite: &String| OFFERED_SUITES.contains(&suite.as_str());
-    let known = |suite: &String| offered(suite) || REFUSED_SUITES.contains(&suite.as_str());
-    if let Some(unknown) = suites.iter().find(|suite| !known(suite)) {
-        found.refuse(format!("Cipher suite {unknown} not supported or doesn't exist"));
-    } else if !suites.is_empty() && !suites.iter().any(offered) {
-        found.refuse(format!("--tls-cipher-suites: none of {} is offered here", suites.join(", ")));
-    }
-}
-
 fn authentication(args: &Args, found: &mut Findings) -> AuthenticationConfig {
     let ttl = "--authentication-token-webhook-cache-ttl can not be negative value";
     AuthenticationConfig {
@@ -466,26 +341,12 @@ fn logging(args: &Args, found: &mut Findings) -> LoggingConfig {
 fn check_without_effect(args: &Args, found: &mut Findings) {
     let negative = |duration: GoDuration| duration.nanos() < 0;
     found.refuse_if(negative(args.livez_grace_period), "--livez-grace-period can not be a negative value");
-    let text = "--max-mutating-requests-inflight can not be negative value";
-    found.refuse_if(args.max_mutating_requests_inflight < 0, text);
-    let text = "--goaway-chance can not be less than 0 or greater than 0.02";
-    found.refuse_if(!(0.0..=0.02).contains(&args.goaway_chance), text);
     found.refuse_if(args.min_request_timeout < 0, "--min-request-timeout can not be negative value");
     let text = "--storage-initialization-timeout can not be negative value";
     found.refuse_if(negative(args.storage_initialization_timeout), text);
     let text = "shutdown-watch-termination-grace-period, if provided, can not be a negative value";
     found.refuse_if(negative(args.shutdown_watch_termination_grace_period), text);
-    let text = "--strict-transport-security-directives invalid, allowed values: max-age=expireTime, \
-                includeSubDomains, preload. see https://tools.ietf.org/html/rfc6797#section-6.1 for more information";
-    found.refuse_if(!args.strict_transport_security_directives.iter().all(|one| is_hsts_directive(one)), text);
     check_alpha_logging(args, found);
-}
-
-fn is_hsts_directive(directive: &str) -> bool {
-    let directive = directive.trim();
-    directive == "includeSubDomains"
-        || directive == "preload"
-        || directive.strip_prefix("max-age=").is_some_and(|age| age.parse::<u64>().is_ok())
 }
 
 fn check_alpha_logging(args: &Args, found: &mut Findings) {

@@ -2,7 +2,7 @@ use std::ffi::OsString;
 
 use super::*;
 use crate::args::{self, Invocation};
-use crate::config::load;
+use crate::config::{AuditFormat, AuditLog, AuditMode, NamedPair, Rotation, TlsVersion, load};
 
 fn args(line: &str) -> Args {
     match args::parse(line.split_whitespace().map(OsString::from)) {
@@ -183,6 +183,39 @@ fn every_validation_of_the_api_server_library_has_its_text() {
             "--secure-port=65536",
             "--secure-port 65536 must be between 0 and 65535, inclusive. 0 for turning off secure port",
         ),
+        (
+            "--tls-sni-cert-key=only.crt",
+            "invalid argument \"only.crt\" for \"--tls-sni-cert-key\" flag: expected comma separated certificate and \
+             key file paths",
+        ),
+        (
+            "--tls-sni-cert-key=a.crt,a.key:",
+            "invalid argument \"a.crt,a.key:\" for \"--tls-sni-cert-key\" flag: empty names list is not allowed",
+        ),
+        ("--tls-curve-preferences=29,29", "duplicate curve preference 29"),
+        ("--tls-curve-preferences=0", "curve preference 0 is out of range (must be 1-65535)"),
+        ("--tls-curve-preferences=65536", "curve preference 65536 is out of range (must be 1-65535)"),
+        ("--tls-curve-preferences=30", "curve preference 30 is not supported"),
+        ("--tls-curve-preferences=4588,25", "--tls-curve-preferences: none of 4588, 25 is offered here"),
+        (
+            "--audit-log-path=a --audit-log-format=xml",
+            "invalid audit log format xml, allowed formats are \"legacy,json\"",
+        ),
+        (
+            "--audit-log-path=a --audit-log-mode=never",
+            "invalid audit log mode never, allowed modes are \"batch,blocking,blocking-strict\"",
+        ),
+        ("--audit-log-path=a --audit-log-maxage=-1", "--audit-log-maxage -1 can't be a negative number"),
+        ("--audit-log-path=a --audit-log-maxbackup=-1", "--audit-log-maxbackup -1 can't be a negative number"),
+        ("--audit-log-path=- --audit-log-maxsize=-1", "--audit-log-maxsize -1 can't be a negative number"),
+        (
+            "--audit-log-path=a --audit-log-mode=batch --audit-log-batch-buffer-size=0",
+            "invalid audit batch log buffer size 0, must be a positive number",
+        ),
+        (
+            "--audit-log-path=a --audit-log-version=audit.k8s.io/v1beta1",
+            "invalid group version \"audit.k8s.io/v1beta1\", allowed versions are [\"audit.k8s.io/v1\"]",
+        ),
         ("--tls-cert-file=crt", "need both --tls-cert-file and --tls-private-key-file"),
         ("--tls-min-version=TLS12", "unknown tls version \"TLS12\""),
         ("--tls-cipher-suites=TLS_NULL", "Cipher suite TLS_NULL not supported or doesn't exist"),
@@ -236,6 +269,77 @@ fn what_upstream_allows_at_the_edges_is_allowed() {
     assert_eq!((config.serving.bind_address, config.serving.shutdown_delay), (None, Duration::from_secs(5)));
     assert_eq!(config.authorization.always_allow_paths, ["/metrics", "/x*"]);
     assert_eq!(config.logging, LoggingConfig { format: LogFormat::Json, verbosity: u8::MAX });
+}
+
+#[test]
+fn origins_that_leave_the_host_open_are_refused() {
+    let unpinned = "--cors-allowed-origins has an invalid regular expression: regular expression does not pin to start/end \
+                    of host in the origin header, help: ";
+    for origin in ["example.com", "//example.com", "example.com$", "^https"] {
+        let found = refused("", &format!("--cors-allowed-origins={origin}"));
+        assert!(found.len() == 1 && found[0].starts_with(unpinned), "{origin}: {found:?}");
+    }
+    let broken = refused("", "--cors-allowed-origins=^https://(example.com$");
+    assert!(broken[0].contains("regex parse error") && !broken[0].contains('\n'), "{broken:?}");
+    let empty = refused("", "--cors-allowed-origins=^a$,,^b$");
+    assert!(empty[0].starts_with("empty value in --cors-allowed-origins, help: "), "{empty:?}");
+    let config = accepted("", "--cors-allowed-origins=//example.com(:|$),^https://a.test$");
+    assert_eq!(config.serving.cors_origins.len(), 2);
+}
+
+#[test]
+fn what_cannot_be_offered_is_left_out_with_a_warning() {
+    let line = "--tls-cipher-suites=TLS_RSA_WITH_AES_128_CBC_SHA,TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 \
+                --tls-curve-preferences=4588,29";
+    let config = accepted("", line).serving;
+    assert_eq!((config.cipher_suites, config.key_exchanges), (Some(vec![0xc02f]), vec![29]));
+    let expected = [
+        "--tls-cipher-suites: not offered here, and left out: TLS_RSA_WITH_AES_128_CBC_SHA",
+        "--tls-curve-preferences: not offered here, and left out: 4588",
+    ];
+    assert_eq!(warnings("", line), expected);
+    let plain = accepted("", "").serving;
+    assert_eq!((plain.cipher_suites, plain.key_exchanges), (None, Vec::new()));
+}
+
+#[test]
+fn pairs_for_names_are_taken_apart() {
+    let pairs = accepted("", "--tls-sni-cert-key=a.crt,a.key --tls-sni-cert-key=b.crt,b.key:b.test,*.b.test").serving;
+    let pair = |name: &str, names: &[&str]| NamedPair {
+        files: PairFiles { certificate: format!("{name}.crt").into(), key: format!("{name}.key").into() },
+        names: names.iter().map(|name| (*name).to_owned()).collect(),
+    };
+    assert_eq!(pairs.named_pairs, [pair("a", &[]), pair("b", &["b.test", "*.b.test"])]);
+}
+
+#[test]
+fn a_record_is_kept_only_with_a_policy_and_a_log() {
+    assert_eq!(accepted("", "").audit, None);
+    let alone = [
+        ("--audit-policy-file=p", "--audit-policy-file without --audit-log-path: no audit events are written"),
+        ("--audit-log-path=a", "--audit-log-path without --audit-policy-file: no audit events are written"),
+    ];
+    for (line, warning) in alone {
+        assert_eq!((accepted("", line).audit, warnings("", line)), (None, vec![warning.to_owned()]));
+    }
+    let audit = accepted("", "--audit-policy-file=p --audit-log-path=/log/a").audit.expect("both are given");
+    let day = Duration::from_secs(24 * 60 * 60);
+    let rotation = Rotation {
+        max_bytes: 100 << 20,
+        max_age: Some(day * 366),
+        max_backups: NonZeroUsize::new(100),
+        compress: false,
+    };
+    assert_eq!(audit.log, AuditLog::File("/log/a".into(), rotation));
+    assert_eq!((audit.format, audit.mode, audit.buffer.get()), (AuditFormat::Json, AuditMode::Blocking, 10_000));
+    let line = "--audit-policy-file=p --audit-log-path=- --audit-log-format=legacy --audit-log-mode=batch \
+                --audit-log-batch-buffer-size=7";
+    let audit = accepted("", line).audit.expect("both are given");
+    assert_eq!((audit.log, audit.format, audit.mode), (AuditLog::Stdout, AuditFormat::Legacy, AuditMode::Batch));
+    let line = "--audit-policy-file=p --audit-log-path=a --audit-log-maxsize=0 --audit-log-maxage=0 \
+                --audit-log-maxbackup=0 --audit-log-compress";
+    let rotation = Rotation { max_bytes: 100 << 20, max_age: None, max_backups: None, compress: true };
+    assert_eq!(accepted("", line).audit.expect("both are given").log, AuditLog::File("a".into(), rotation));
 }
 
 #[test]
