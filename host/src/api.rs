@@ -33,7 +33,7 @@ use http::header::{
     X_CONTENT_TYPE_OPTIONS,
 };
 use http::request::Parts as Head;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use tokio::time::Instant;
 use tracing::{debug, error};
 
@@ -159,6 +159,9 @@ impl Api {
         let is_last = answer.is_last && version < Version::HTTP_2;
         let mut response = answer.into_response(audit_id, takes_gzip, (busy, in_flight, token));
         response.headers_mut().extend(common);
+        if method == Method::HEAD {
+            response = response.map(Body::withheld);
+        }
         if is_last {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }

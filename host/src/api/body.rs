@@ -64,6 +64,11 @@ impl Body {
         self
     }
 
+    /// No body in place of this one, for an answer to HEAD: hyper would send one over HTTP/2.
+    pub fn withheld(self) -> Self {
+        Self { content: Content::Sent, ..self }
+    }
+
     /// How long the body is, if that is known.
     pub fn length(&self) -> Option<usize> {
         match &self.content {
