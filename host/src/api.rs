@@ -15,6 +15,7 @@
 pub mod audit;
 pub mod body;
 pub mod certificate;
+mod documents;
 pub mod exposition;
 pub mod flow;
 mod lists;
@@ -84,6 +85,8 @@ pub struct Api {
     parts: Parts,
     flow: Flow,
     request_timeout: Duration,
+    /// For lists that cannot leave before they are whole.
+    room: lists::Room,
 }
 
 /// A response in the making: its head's particulars and its body.
@@ -97,6 +100,10 @@ struct Answer {
     failure: Option<Box<Status>>,
     /// Whether the connection ends with it.
     is_last: bool,
+    /// What else the head says; goes before what every answer says.
+    headers: Vec<(HeaderName, HeaderValue)>,
+    /// A body of more bytes is compressed for those who take it.
+    worth_compressing: usize,
 }
 
 /// A request on the way to its answer.
@@ -128,7 +135,7 @@ impl Api {
     /// An API that speaks for `parts`.
     pub fn new(parts: Parts, config: &ServingConfig) -> Self {
         let flow = Flow::new(config, Arc::clone(&parts.shutdown));
-        Self { parts, flow, request_timeout: config.request_timeout }
+        Self { parts, flow, request_timeout: config.request_timeout, room: lists::Room::new() }
     }
 
     /// Answers one request, which came by `link`. Its own body is not read: nothing that we serve takes one.
@@ -256,7 +263,7 @@ impl Api {
             record.note_decision(permitted.as_ref());
         }
         match permitted {
-            Ok(caller) => self.answer_permitted(routed.outcome, form, &caller),
+            Ok(caller) => self.answer_permitted(routed.outcome, form, &caller).await,
             Err(refusal) => Answer::refusal(refusal, form),
         }
         .holding(place)
@@ -288,24 +295,30 @@ impl Api {
     }
 
     /// What only a caller gets to see.
-    fn answer_permitted(&self, outcome: Result<Endpoint, Status>, error_form: Form, _: &Caller) -> Answer {
-        match outcome.and_then(|endpoint| self.answer_endpoint(endpoint)) {
-            Ok(answer) => answer,
-            Err(status) => Answer::status(&status, error_form),
-        }
+    async fn answer_permitted(&self, outcome: Result<Endpoint, Status>, error_form: Form, _: &Caller) -> Answer {
+        let answered = match outcome {
+            Ok(endpoint) => self.answer_endpoint(endpoint).await,
+            Err(status) => Err(status),
+        };
+        answered.unwrap_or_else(|status| Answer::status(&status, error_form))
     }
 
-    fn answer_endpoint(&self, endpoint: Endpoint) -> Result<Answer, Status> {
+    async fn answer_endpoint(&self, endpoint: Endpoint) -> Result<Answer, Status> {
         Ok(match endpoint {
             Endpoint::Index => self.index(StatusCode::OK),
-            // Without its document an aggregator goes without it, silently.
-            Endpoint::UnknownPath | Endpoint::OpenApiV2 | Endpoint::OpenApiV3Index | Endpoint::OpenApiV3 { .. } => {
-                self.index(StatusCode::NOT_FOUND)
+            Endpoint::UnknownPath => self.index(StatusCode::NOT_FOUND),
+            Endpoint::OpenApiV2(kept) => documents::openapi_v2(&kept),
+            Endpoint::OpenApiV3Index(kept) => documents::openapi_v3_index(&kept),
+            Endpoint::OpenApiV3 { path, hash, kept } => {
+                let document = documents::openapi_v3(&path, hash.as_deref(), &kept, self.parts.clock.now());
+                document.unwrap_or_else(|| self.index(StatusCode::NOT_FOUND))
             }
-            Endpoint::ApiGroupList(form) => Answer::document(wire::discovery::api_group_list(), form),
-            Endpoint::ApiGroup(form) => Answer::document(wire::discovery::api_group(), form),
+            Endpoint::OpenApiNotAcceptable => documents::not_acceptable(),
+            Endpoint::Discovery(version, form, kept) => documents::discovery(version, form, &kept),
+            Endpoint::ApiGroupList(form) => Answer::document(form.write(&wire::discovery::ApiGroupList), form),
+            Endpoint::ApiGroup(form) => Answer::document(form.write(&wire::discovery::ApiGroup), form),
             Endpoint::ApiResources(version, form) => {
-                Answer::document(wire::discovery::api_resource_list(version), form)
+                Answer::document(form.write(&wire::discovery::ApiResourceList(version)), form)
             }
             Endpoint::Nodes(version, options, form) => {
                 self.check_synced()?;
@@ -313,7 +326,7 @@ impl Api {
             }
             Endpoint::Pods { version, namespace, options, form } => {
                 self.check_synced()?;
-                lists::pods(&self.parts, version, namespace, options, form)
+                lists::pods(&self.parts, &self.room, version, namespace, options, form).await?
             }
             Endpoint::Node { version, name, form } => self.node(version, &name, form)?,
             Endpoint::Pod { version, namespace, name, form } => {
@@ -337,9 +350,7 @@ impl Api {
         let now = self.parts.clock.now();
         self.parts.metrics.freshness.observe(now.since(usage.taken_at).as_secs_f64());
         let item = NodeItem { name, labels: &node.labels, usage: &usage };
-        let mut body = Vec::with_capacity(1024);
-        wire::listing::write_node(&mut body, version, form.view, now, &item);
-        Ok(Answer::document(body, form))
+        Ok(Answer::document(wire::listing::write_node(version, form, now, item), form))
     }
 
     fn pod(&self, version: ApiVersion, pod: PodRef<'_>, form: Form) -> Result<Answer, Status> {
@@ -351,9 +362,7 @@ impl Api {
         let now = self.parts.clock.now();
         self.parts.metrics.freshness.observe(now.since(usage.taken_at).as_secs_f64());
         let item = PodItem { pod, labels: &labels, usage: &usage };
-        let mut body = Vec::with_capacity(1024);
-        wire::listing::write_pod(&mut body, version, form.view, now, &item);
-        Ok(Answer::document(body, form))
+        Ok(Answer::document(wire::listing::write_pod(version, form, now, item), form))
     }
 
     /// Before the first look at the cluster is complete, "there is none" would be a lie.
@@ -370,7 +379,8 @@ impl Api {
         for (kind, count) in points {
             metrics.storage_points.with_label_values(&[kind]).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
-        Answer::ok("text/plain; version=0.0.4; charset=utf-8", Body::whole(metrics.render()))
+        let text = Answer::ok("text/plain; version=0.0.4; charset=utf-8", Body::whole(metrics.render()));
+        Answer { worth_compressing: 0, ..text }
     }
 
     fn resource_metrics(&self, format: Format) -> Result<Answer, Status> {
@@ -455,8 +465,19 @@ const VERSION: VersionInfo<'static> = VersionInfo {
 
 impl Answer {
     fn ok(content_type: &'static str, body: Body) -> Self {
-        let (retry_after, warning, failure) = (None, None, None);
-        Self { code: StatusCode::OK, content_type, body, retry_after, warning, failure, is_last: false }
+        /// As upstream: below this, compressing costs more than it saves.
+        const WORTH_COMPRESSING: usize = 128 * 1024;
+        Self {
+            code: StatusCode::OK,
+            content_type,
+            body,
+            retry_after: None,
+            warning: None,
+            failure: None,
+            is_last: false,
+            headers: Vec::new(),
+            worth_compressing: WORTH_COMPRESSING,
+        }
     }
 
     fn text(code: StatusCode, text: &'static str) -> Self {
@@ -467,15 +488,15 @@ impl Answer {
         Self::ok("application/json", Body::whole(body))
     }
 
-    /// `compact` in the form that was asked for.
-    fn document(compact: Vec<u8>, form: Form) -> Self {
-        Self::ok(form.content_type(), Body::whole(form.finish(compact)))
+    /// A body in the form that was asked for.
+    fn document(body: Vec<u8>, form: Form) -> Self {
+        Self::ok(form.content_type(), Body::whole(body))
     }
 
     fn status(status: &Status, form: Form) -> Self {
         let retry_after = status.retry_after();
         let failure = Some(Box::new(status.clone()));
-        Self { code: status.code(), retry_after, failure, ..Self::document(status.to_json(), form) }
+        Self { code: status.code(), retry_after, failure, ..Self::document(form.write(status), form) }
     }
 
     fn refusal(refusal: Refusal, form: Form) -> Self {
@@ -517,16 +538,15 @@ impl Answer {
     }
 
     fn into_response(self, audit_id: HeaderValue, takes_gzip: TakesGzip, held: impl Send + 'static) -> Response<Body> {
-        /// As upstream: below this, compressing costs more than it saves.
-        const WORTH_COMPRESSING: usize = 128 * 1024;
-        let is_large = self.body.length().is_none_or(|length| length > WORTH_COMPRESSING);
+        let is_large = self.body.length().is_none_or(|length| length > self.worth_compressing);
         let is_compressed = is_large && takes_gzip == TakesGzip::Yes;
         let body = if is_compressed { self.body.compressed() } else { self.body };
         let mut response = Response::new(body.holding(held));
         *response.status_mut() = self.code;
         let headers = response.headers_mut();
         headers.insert(AUDIT_ID, audit_id);
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+        headers.extend(self.headers);
+        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache, private"));
         if !self.content_type.is_empty() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
         }
@@ -535,7 +555,9 @@ impl Answer {
         }
         if is_compressed {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-            headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+        }
+        if is_large {
+            headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));
         }
         if let Some(seconds) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));

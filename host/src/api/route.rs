@@ -20,7 +20,8 @@ mod query;
 
 use std::time::Duration;
 
-use http::{HeaderMap, Method, Uri};
+use http::header::IF_NONE_MATCH;
+use http::{HeaderMap, HeaderValue, Method, Uri};
 use percent_encoding::percent_decode_str;
 
 pub use query::ListOptions;
@@ -28,6 +29,7 @@ use query::Query;
 
 use super::exposition::Format;
 use super::probes::{Probe, Question, Verbosity};
+use super::wire::discovery::DiscoveryVersion;
 use super::wire::negotiate::{Offer, Wishes};
 use super::wire::status::quote;
 use super::wire::{ApiVersion, Form, GROUP, Resource, Status, duration};
@@ -57,8 +59,10 @@ pub enum Endpoint {
     Index,
     /// A path that does not exist outside the API group: 404 with the body of [`Endpoint::Index`].
     UnknownPath,
-    /// `/apis`.
+    /// `/apis`, as it was of old.
     ApiGroupList(Form),
+    /// `/apis` with all that is below it.
+    Discovery(DiscoveryVersion, Form, Kept),
     /// `/apis/metrics.k8s.io`.
     ApiGroup(Form),
     /// `/apis/metrics.k8s.io/{version}`.
@@ -107,16 +111,31 @@ pub enum Endpoint {
     /// `/metrics/resource`, where it is switched on.
     ResourceMetrics(Format),
     /// `/openapi/v2`.
-    OpenApiV2,
+    OpenApiV2(Kept),
     /// `/openapi/v3`: which documents there are.
-    OpenApiV3Index,
+    OpenApiV3Index(Kept),
     /// `/openapi/v3/{path}`.
     OpenApiV3 {
         /// For example `apis/metrics.k8s.io/v1`; need not exist.
         path: String,
         /// The parameter `hash`.
         hash: Option<String>,
+        /// Which one the client has.
+        kept: Kept,
     },
+    /// An OpenAPI document in a form that it has not got.
+    OpenApiNotAcceptable,
+}
+
+/// Which document a client has already: `If-None-Match`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Kept(Option<HeaderValue>);
+
+impl Kept {
+    /// Whether it is the one with this `ETag`. Compared as a whole, as upstream does.
+    pub fn is(&self, etag: &HeaderValue) -> bool {
+        self.0.as_ref() == Some(etag)
+    }
 }
 
 /// Understands a request.
@@ -125,7 +144,8 @@ pub fn route(method: &Method, uri: &Uri, headers: &HeaderMap) -> Routed {
     let wishes = Wishes::new(headers, query.first("pretty"), query.first("includeObject"));
     let path = percent_decode_str(uri.path()).decode_utf8_lossy().into_owned();
     let attributes = attributes(method, path, &query);
-    let request = Request { method, path: &attributes.path, query: &query, wishes };
+    let kept = Kept(headers.get(IF_NONE_MATCH).cloned());
+    let request = Request { method, path: &attributes.path, query: &query, wishes, kept };
     let outcome = match query::bad_escape(uri.path()) {
         Some(escape) => Err(Status::bad_request(format!("invalid URL escape {}", quote(escape)))),
         None => request.endpoint(),
@@ -277,6 +297,7 @@ struct Request<'a> {
     path: &'a str,
     query: &'a Query<'a>,
     wishes: Wishes<'a>,
+    kept: Kept,
 }
 
 impl Request<'_> {
@@ -284,11 +305,11 @@ impl Request<'_> {
     fn endpoint(&self) -> Result<Endpoint, Status> {
         match self.path {
             "/" | "/index.html" => Ok(Endpoint::Index),
-            "/apis" | "/apis/" => self.document(Endpoint::ApiGroupList),
+            "/apis" | "/apis/" => self.groups(),
             "/metrics" => Ok(Endpoint::Metrics),
             RESOURCE_METRICS => Ok(Endpoint::ResourceMetrics(Format::of(self.wishes.accept()))),
-            "/openapi/v2" => Ok(Endpoint::OpenApiV2),
-            "/openapi/v3" => Ok(Endpoint::OpenApiV3Index),
+            "/openapi/v2" => Ok(self.openapi(Endpoint::OpenApiV2)),
+            "/openapi/v3" => Ok(self.openapi(Endpoint::OpenApiV3Index)),
             path => match path.split_at_checked(path.match_indices('/').nth(1).map_or(path.len(), |(at, _)| at)) {
                 Some(("/version", rest)) => self.version(rest),
                 Some(("/apis", rest)) => self.in_group(rest),
@@ -308,12 +329,23 @@ impl Request<'_> {
     }
 
     fn openapi_v3(&self, rest: &str) -> Endpoint {
-        match rest.strip_prefix("/v3/") {
-            Some(path) => {
-                Endpoint::OpenApiV3 { path: path.to_owned(), hash: self.query.first("hash").map(str::to_owned) }
-            }
-            None => Endpoint::UnknownPath,
-        }
+        let Some(path) = rest.strip_prefix("/v3/") else { return Endpoint::UnknownPath };
+        let (path, hash) = (path.to_owned(), self.query.first("hash").map(str::to_owned));
+        self.openapi(|kept| Endpoint::OpenApiV3 { path, hash, kept })
+    }
+
+    /// Documents that are there in JSON only, whatever the method.
+    fn openapi(&self, endpoint: impl FnOnce(Kept) -> Endpoint) -> Endpoint {
+        if self.wishes.takes_json() { endpoint(self.kept.clone()) } else { Endpoint::OpenApiNotAcceptable }
+    }
+
+    fn groups(&self) -> Result<Endpoint, Status> {
+        self.check_method_and_accept(Offer::Groups)?;
+        let chosen = self.wishes.choose(Offer::Groups)?;
+        Ok(match chosen.discovery() {
+            Some(version) => Endpoint::Discovery(version, chosen.whole(), self.kept.clone()),
+            None => Endpoint::ApiGroupList(chosen.whole()),
+        })
     }
 
     fn probe(&self, first: &str, rest: &str) -> Endpoint {

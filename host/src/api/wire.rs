@@ -1,28 +1,33 @@
 //! What the API says on the wire: bodies of metrics.k8s.io in each version and form, discovery documents, statuses.
 //!
-//! In: usage from the store and identities from the cluster, as `model` types; times as arguments. Out: bytes. Every
-//! body is first written as compact JSON, byte for byte as Go's encoder writes it; [`Form::finish`] turns it into
-//! what the client asked for. The metrics objects do not go through serde, because a list of all pods is most of
-//! what the gateway does for its clients; everything else does.
+//! In: usage from the store and identities from the cluster, as `model` types; times as arguments. Out: bytes.
 //!
-//! Absent on purpose: lookups, the clock, and who is asking. Protobuf is not written yet: [`negotiate`] has the one
-//! list of encodings that it will join.
+//! Every object is described once, in the words of an [`encode::Encoder`]: [`metrics`] and [`listing`] what we serve,
+//! [`discovery`] and [`status`] what we say about it. An encoding is an implementation of these words, and adding a field
+//! or a kind adds it to all of them. YAML and indented JSON are made of compact JSON, for they are for people.
+//! [`negotiate`] says which form a client gets. [`openapi`] describes the same objects to clients.
+//!
+//! Absent on purpose: lookups, the clock, and who is asking.
 //!
 //! Rules: metrics-server v0.9.0 `pkg/api`, `k8s.io/apiserver` v0.36 `pkg/endpoints/handlers`, and answers captured
 //! from a real server (`tests/fixtures/golden`).
 
+mod cbor;
 pub mod discovery;
 pub mod duration;
+mod encode;
 pub mod json;
 pub mod listing;
 pub mod metrics;
 pub mod negotiate;
+pub mod openapi;
+mod protobuf;
 pub mod quantity;
 pub mod status;
 pub mod timestamp;
 mod yaml;
 
-pub use listing::Listing;
+pub use listing::{Item, Listing};
 pub use metrics::{NodeItem, PodItem};
 pub use negotiate::{Encoding, Form, IncludeObject, MetaVersion, View};
 pub use status::Status;
@@ -112,5 +117,7 @@ impl Resource {
     }
 }
 
+#[cfg(test)]
+mod agreement;
 #[cfg(test)]
 mod tests;

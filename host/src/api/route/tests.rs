@@ -82,11 +82,15 @@ fn every_path_of_the_api_leads_to_its_endpoint() {
             "/readyz/poststarthook/max-in-flight-filter",
             Endpoint::ProbeCheck(Probe::Readyz, "poststarthook/max-in-flight-filter"),
         ),
-        ("/openapi/v2", Endpoint::OpenApiV2),
-        ("/openapi/v3", Endpoint::OpenApiV3Index),
+        ("/openapi/v2", Endpoint::OpenApiV2(Kept::default())),
+        ("/openapi/v3", Endpoint::OpenApiV3Index(Kept::default())),
         (
             "/openapi/v3/apis/metrics.k8s.io/v1?hash=AB",
-            Endpoint::OpenApiV3 { path: "apis/metrics.k8s.io/v1".to_owned(), hash: Some("AB".to_owned()) },
+            Endpoint::OpenApiV3 {
+                path: "apis/metrics.k8s.io/v1".to_owned(),
+                hash: Some("AB".to_owned()),
+                kept: Kept::default(),
+            },
         ),
     ];
     for (target, expected) in cases {

@@ -1,175 +1,303 @@
 //! A whole answer about nodes or pods in any view: objects, a table, or metadata only; one object, or a list that is
 //! written item by item. Pure.
 //!
-//! Out: compact JSON at the end of a buffer that the caller owns, and may empty between items where the form is
-//! [streamable](super::Form::is_streamable).
+//! A list is its items between a [head](Listing::head) and a [tail](Listing::tail). All but protobuf can be sent while
+//! they are written; protobuf's head says how long the items are.
 //!
 //! Rule: metrics-server v0.9.0 `pkg/api/table.go`, `k8s.io/apiserver` v0.36 `pkg/endpoints/handlers/response.go`.
 //! One difference: the table of an empty list has its columns and no rows, where upstream has null for both.
 
-use super::metrics::{Identity, NodeItem, Place, PodItem, Writer};
-use super::negotiate::{IncludeObject, MetaVersion, View};
-use super::{ApiVersion, Resource, duration, json, quantity};
+use super::encode::{Document, Encoder, Field, Text, field};
+use super::metrics::{Describer, Identity, NodeItem, PARTIAL_KIND, Place, PodItem, list_meta};
+use super::negotiate::{Encoding, Form, IncludeObject, Layout, MetaVersion, View};
+use super::{ApiVersion, Resource, cbor, json, protobuf, yaml};
 use crate::model::units::{Bytes, Nanocores, UnixNanos, WindowNanos};
 
-/// A list that is being written: [`begin`](Self::begin), any number of items, [`end`](Self::end).
+/// One member of a list.
+#[derive(Clone, Copy, Debug)]
+pub enum Item<'a> {
+    /// A node.
+    Node(NodeItem<'a>),
+    /// A pod.
+    Pod(PodItem<'a>),
+}
+
+/// A list that is being written.
 #[derive(Clone, Debug)]
 pub struct Listing {
-    writer: Writer,
-    view: View,
+    objects: Objects,
+    form: Form,
+    frame: Frame,
     is_empty: bool,
+    /// An item, where it has to be laid out after it is written.
+    compact: Vec<u8>,
 }
 
 impl Listing {
-    /// Begins a list that is answered at `now`.
-    pub fn begin(out: &mut Vec<u8>, resource: Resource, version: ApiVersion, view: View, now: UnixNanos) -> Self {
-        match view {
-            View::Object => open(out, resource.list_kind(), version.group_version(), b"\"items\":["),
-            View::Table(meta, _) => open(out, "Table", meta.group_version(), COLUMNS),
-            View::Metadata(meta) => open(out, "PartialObjectMetadataList", meta.group_version(), b"\"items\":["),
-        }
-        Self { writer: Writer::new(version, now), view, is_empty: true }
+    /// A list that is answered at `now`.
+    pub fn new(resource: Resource, version: ApiVersion, form: Form, now: UnixNanos) -> Self {
+        let objects = Objects { describer: Describer::new(version, now), view: form.view };
+        let frame = Frame { resource, version, view: form.view };
+        Self { objects, form, frame, is_empty: true, compact: Vec::new() }
     }
 
-    /// Adds a node.
-    pub fn push_node(&mut self, out: &mut Vec<u8>, node: &NodeItem<'_>) {
-        self.separate(out);
-        match self.view {
-            View::Object => self.writer.write_node_metrics(out, node, Place::InList),
-            View::Table(meta, include) => write_node_row(&mut self.writer, out, node, meta, include),
-            View::Metadata(meta) => self.writer.write_partial(out, meta, node.identity()),
-        }
-    }
-
-    /// Adds a pod.
-    pub fn push_pod(&mut self, out: &mut Vec<u8>, item: &PodItem<'_>) {
-        self.separate(out);
-        match self.view {
-            View::Object => self.writer.write_pod_metrics(out, item, Place::InList),
-            View::Table(meta, include) => write_pod_row(&mut self.writer, out, item, meta, include),
-            View::Metadata(meta) => self.writer.write_partial(out, meta, item.identity()),
+    /// Appends what stands before the items, which are `length` bytes; only protobuf wants to know.
+    pub fn head(&self, out: &mut Vec<u8>, length: usize) {
+        match self.form.encoding {
+            Encoding::Protobuf => {
+                let mut metadata = Vec::new();
+                self.frame.describe(&mut protobuf::Protobuf(&mut metadata));
+                protobuf::open(out, &self.frame, metadata.len() + length);
+                out.append(&mut metadata);
+            }
+            Encoding::Cbor => {
+                cbor::write(out, &self.frame);
+                debug_assert_eq!(out.last(), Some(&cbor::EMPTY_ARRAY));
+                out.pop();
+                out.push(cbor::OPEN_ARRAY);
+            }
+            Encoding::Json | Encoding::Yaml => out.extend_from_slice(&self.frame_around_items().0),
         }
     }
 
-    /// Ends the list.
-    pub fn end(self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"]}");
-    }
-
-    fn separate(&mut self, out: &mut Vec<u8>) {
-        if !self.is_empty {
-            out.push(b',');
-        }
-        self.is_empty = false;
-    }
-}
-
-/// Writes the answer that is one node.
-pub fn write_node(out: &mut Vec<u8>, version: ApiVersion, view: View, now: UnixNanos, node: &NodeItem<'_>) {
-    let mut writer = Writer::new(version, now);
-    match view {
-        View::Object => writer.write_node_metrics(out, node, Place::Alone),
-        View::Metadata(meta) => writer.write_partial(out, meta, node.identity()),
-        View::Table(..) => {
-            let mut table = Listing::begin(out, Resource::Nodes, version, view, now);
-            table.push_node(out, node);
-            table.end(out);
-        }
-    }
-}
-
-/// Writes the answer that is one pod.
-pub fn write_pod(out: &mut Vec<u8>, version: ApiVersion, view: View, now: UnixNanos, item: &PodItem<'_>) {
-    let mut writer = Writer::new(version, now);
-    match view {
-        View::Object => writer.write_pod_metrics(out, item, Place::Alone),
-        View::Metadata(meta) => writer.write_partial(out, meta, item.identity()),
-        View::Table(..) => {
-            let mut table = Listing::begin(out, Resource::Pods, version, view, now);
-            table.push_pod(out, item);
-            table.end(out);
+    /// Appends an item.
+    pub fn push(&mut self, out: &mut Vec<u8>, item: &Item<'_>) {
+        let is_first = std::mem::take(&mut self.is_empty);
+        match (self.form.encoding, self.form.layout) {
+            (Encoding::Json, Layout::Compact) => {
+                if !is_first {
+                    out.push(b',');
+                }
+                json::write_object(out, |encoder| self.objects.describe(encoder, item, Place::InList));
+            }
+            (Encoding::Json, Layout::Pretty) => {
+                self.write_compact(item);
+                if !is_first {
+                    out.push(b',');
+                }
+                json::break_line(out, DEPTH);
+                json::indent_at(out, &self.compact, DEPTH);
+            }
+            (Encoding::Yaml, _) => {
+                self.write_compact(item);
+                if is_first {
+                    out.push(b'\n');
+                }
+                yaml::write_item(out, &self.compact);
+            }
+            (Encoding::Protobuf, _) => {
+                protobuf::Protobuf(out).object(ITEMS, |encoder| self.objects.describe(encoder, item, Place::InList));
+            }
+            (Encoding::Cbor, _) => {
+                cbor::write_object(out, |encoder| self.objects.describe(encoder, item, Place::InList));
+            }
         }
     }
-}
 
-/// The columns of both resources, and the beginning of the rows.
-const COLUMNS: &[u8] = concat!(
-    r#""columnDefinitions":["#,
-    r#"{"name":"Name","type":"string","format":"name","description":"Name of the resource","priority":0},"#,
-    r#"{"name":"cpu","type":"string","format":"quantity","description":"","priority":0},"#,
-    r#"{"name":"memory","type":"string","format":"quantity","description":"","priority":0},"#,
-    r#"{"name":"Window","type":"string","format":"duration","description":"","priority":0}"#,
-    r#"],"rows":["#
-)
-.as_bytes();
-
-fn open(out: &mut Vec<u8>, kind: &str, group_version: &str, rest: &[u8]) {
-    out.extend_from_slice(b"{\"kind\":\"");
-    out.extend_from_slice(kind.as_bytes());
-    out.extend_from_slice(b"\",\"apiVersion\":\"");
-    out.extend_from_slice(group_version.as_bytes());
-    out.extend_from_slice(b"\",\"metadata\":{},");
-    out.extend_from_slice(rest);
-}
-
-fn write_node_row(
-    writer: &mut Writer,
-    out: &mut Vec<u8>,
-    node: &NodeItem<'_>,
-    meta: MetaVersion,
-    include: IncludeObject,
-) {
-    write_cells(out, node.name, node.usage.cpu, node.usage.memory, node.usage.window);
-    match include {
-        IncludeObject::None => out.extend_from_slice(b"null"),
-        IncludeObject::Metadata => writer.write_partial(out, meta, node.identity()),
-        IncludeObject::Object => writer.write_node_metrics(out, node, Place::Alone),
+    /// Appends what stands after the items.
+    pub fn tail(&self, out: &mut Vec<u8>) {
+        match (self.form.encoding, self.form.layout) {
+            (Encoding::Protobuf, _) => protobuf::close(out),
+            (Encoding::Cbor, _) => out.push(cbor::CLOSE_ARRAY),
+            (Encoding::Json, layout) => {
+                if layout == Layout::Pretty && !self.is_empty {
+                    json::break_line(out, DEPTH - 1);
+                }
+                out.extend_from_slice(&self.frame_around_items().1);
+            }
+            (Encoding::Yaml, _) => {
+                if self.is_empty {
+                    out.extend_from_slice(b" []\n");
+                }
+                out.extend_from_slice(&self.frame_around_items().1);
+            }
+        }
     }
-    out.push(b'}');
-}
 
-fn write_pod_row(
-    writer: &mut Writer,
-    out: &mut Vec<u8>,
-    item: &PodItem<'_>,
-    meta: MetaVersion,
-    include: IncludeObject,
-) {
-    let containers = &item.usage.containers;
-    let cpu = containers.iter().fold(0u64, |sum, container| sum.saturating_add(container.cpu.0));
-    let memory = containers.iter().fold(0u64, |sum, container| sum.saturating_add(container.memory.0));
-    write_cells(out, item.pod.name, Nanocores(cpu), Bytes(memory), item.usage.window);
-    match include {
-        IncludeObject::None => out.extend_from_slice(b"null"),
-        IncludeObject::Metadata => writer.write_partial(out, meta, item.identity()),
-        IncludeObject::Object => writer.write_pod_metrics(out, item, Place::Alone),
+    fn write_compact(&mut self, item: &Item<'_>) {
+        self.compact.clear();
+        json::write_object(&mut self.compact, |encoder| self.objects.describe(encoder, item, Place::InList));
     }
-    out.push(b'}');
+
+    /// The list without items, cut in two where they would stand.
+    fn frame_around_items(&self) -> (Vec<u8>, Vec<u8>) {
+        let frame = self.form.write(&self.frame);
+        let (gap, before, after) = match self.form.encoding {
+            Encoding::Yaml => (b" []\n".as_slice(), 0, 4),
+            _ => (b"[]".as_slice(), 1, 1),
+        };
+        let at = frame.windows(gap.len()).rposition(|window| window == gap).expect("a list without items is empty");
+        (frame[..at + before].to_vec(), frame[at + after..].to_vec())
+    }
 }
 
-/// A row up to where its object stands.
-fn write_cells(out: &mut Vec<u8>, name: &str, cpu: Nanocores, memory: Bytes, window: WindowNanos) {
-    out.extend_from_slice(b"{\"cells\":[");
-    json::write_string(out, name);
-    out.extend_from_slice(b",\"");
-    quantity::write_cpu(out, cpu);
-    out.extend_from_slice(b"\",\"");
-    quantity::write_memory(out, memory);
-    out.extend_from_slice(b"\",\"");
-    duration::write(out, window.0);
-    out.extend_from_slice(b"\"],\"object\":");
+/// How deep the items of a list stand.
+const DEPTH: usize = 2;
+
+/// The answer that is one node.
+pub fn write_node(version: ApiVersion, form: Form, now: UnixNanos, node: NodeItem<'_>) -> Vec<u8> {
+    write_one(Resource::Nodes, version, form, now, &Item::Node(node))
 }
 
-impl<'a> NodeItem<'a> {
+/// The answer that is one pod.
+pub fn write_pod(version: ApiVersion, form: Form, now: UnixNanos, pod: PodItem<'_>) -> Vec<u8> {
+    write_one(Resource::Pods, version, form, now, &Item::Pod(pod))
+}
+
+fn write_one(resource: Resource, version: ApiVersion, form: Form, now: UnixNanos, item: &Item<'_>) -> Vec<u8> {
+    if matches!(form.view, View::Table(..)) {
+        let mut out = Vec::with_capacity(1024);
+        let mut table = Listing::new(resource, version, form, now);
+        table.head(&mut out, 0);
+        table.push(&mut out, item);
+        table.tail(&mut out);
+        return out;
+    }
+    let objects = Objects { describer: Describer::new(version, now), view: form.view };
+    form.write(&One { objects, resource, version, item: *item })
+}
+
+/// What is shown of each object of an answer.
+#[derive(Clone, Debug)]
+struct Objects {
+    describer: Describer,
+    view: View,
+}
+
+impl Objects {
+    fn describe<E: Encoder>(&mut self, encoder: &mut E, item: &Item<'_>, place: Place) {
+        match (self.view, item) {
+            (View::Table(meta, include), item) => self.row(encoder, item, meta, include),
+            (View::Metadata(meta), item) => self.describer.partial(encoder, meta, item.identity()),
+            (_, Item::Node(node)) => self.describer.node_metrics(encoder, node, place),
+            (_, Item::Pod(pod)) => self.describer.pod_metrics(encoder, pod, place),
+        }
+    }
+
+    fn row<E: Encoder>(&mut self, encoder: &mut E, item: &Item<'_>, meta: MetaVersion, include: IncludeObject) {
+        let (cpu, memory, window) = item.sums();
+        let name = Text::Plain(item.identity().name);
+        encoder.texts(field!("cells", 0), &[name, Text::Cpu(cpu), Text::Memory(memory), Text::Window(window)]);
+        let object = field!("object", 0);
+        match (include, item) {
+            (IncludeObject::None, _) => encoder.null(object),
+            (IncludeObject::Metadata, item) => {
+                encoder.object(object, |encoder| self.describer.partial(encoder, meta, item.identity()));
+            }
+            (IncludeObject::Object, Item::Node(node)) => {
+                encoder.object(object, |encoder| self.describer.node_metrics(encoder, node, Place::Alone));
+            }
+            (IncludeObject::Object, Item::Pod(pod)) => {
+                encoder.object(object, |encoder| self.describer.pod_metrics(encoder, pod, Place::Alone));
+            }
+        }
+    }
+}
+
+impl<'a> Item<'a> {
     fn identity(&self) -> Identity<'a> {
-        Identity { namespace: None, name: self.name, labels: self.labels }
+        match self {
+            Self::Node(node) => node.identity(),
+            Self::Pod(pod) => pod.identity(),
+        }
+    }
+
+    /// The cells of a row; those of a pod are sums over its containers.
+    fn sums(&self) -> (Nanocores, Bytes, WindowNanos) {
+        match self {
+            Self::Node(NodeItem { usage, .. }) => (usage.cpu, usage.memory, usage.window),
+            Self::Pod(PodItem { usage, .. }) => {
+                let cpu = usage.containers.iter().fold(0u64, |sum, container| sum.saturating_add(container.cpu.0));
+                let memory =
+                    usage.containers.iter().fold(0u64, |sum, container| sum.saturating_add(container.memory.0));
+                (Nanocores(cpu), Bytes(memory), usage.window)
+            }
+        }
     }
 }
 
-impl<'a> PodItem<'a> {
-    fn identity(&self) -> Identity<'a> {
-        Identity { namespace: Some(self.pod.namespace), name: self.pod.name, labels: self.labels }
+/// An answer that is one object.
+struct One<'a> {
+    objects: Objects,
+    resource: Resource,
+    version: ApiVersion,
+    item: Item<'a>,
+}
+
+impl Document for One<'_> {
+    fn kind(&self) -> &str {
+        if matches!(self.objects.view, View::Metadata(_)) { PARTIAL_KIND } else { self.resource.kind() }
     }
+
+    fn api_version(&self) -> &str {
+        match self.objects.view {
+            View::Metadata(meta) => meta.group_version(),
+            _ => self.version.group_version(),
+        }
+    }
+
+    fn describe<E: Encoder>(&self, encoder: &mut E) {
+        let mut describer = self.objects.describer.clone();
+        match (&self.item, self.objects.view) {
+            (item, View::Metadata(_)) => describer.metadata(encoder, item.identity()),
+            (Item::Node(node), _) => describer.node_metrics(encoder, node, Place::InList),
+            (Item::Pod(pod), _) => describer.pod_metrics(encoder, pod, Place::InList),
+        }
+    }
+}
+
+/// A list without its items.
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    resource: Resource,
+    version: ApiVersion,
+    view: View,
+}
+
+const METADATA: Field = field!("metadata", 1);
+const ITEMS: Field = field!("items", 2);
+
+impl Document for Frame {
+    fn kind(&self) -> &str {
+        match self.view {
+            View::Table(..) => "Table",
+            View::Metadata(_) => "PartialObjectMetadataList",
+            _ => self.resource.list_kind(),
+        }
+    }
+
+    fn api_version(&self) -> &str {
+        match self.view {
+            View::Table(meta, _) | View::Metadata(meta) => meta.group_version(),
+            _ => self.version.group_version(),
+        }
+    }
+
+    fn describe<E: Encoder>(&self, encoder: &mut E) {
+        encoder.object(METADATA, list_meta);
+        if matches!(self.view, View::Table(..)) {
+            encoder.objects(field!("columnDefinitions", 0), COLUMNS, column);
+            encoder.objects(field!("rows", 0), [(); 0], |_, ()| {});
+        } else {
+            encoder.objects(ITEMS, [(); 0], |_, ()| {});
+        }
+    }
+}
+
+/// The columns of both resources: name, format, description.
+const COLUMNS: [(&str, &str, &str); 4] = [
+    ("Name", "name", "Name of the resource"),
+    ("cpu", "quantity", ""),
+    ("memory", "quantity", ""),
+    ("Window", "duration", ""),
+];
+
+fn column<E: Encoder>(encoder: &mut E, (name, format, description): (&str, &str, &str)) {
+    encoder.text(field!("name", 0), name);
+    encoder.text(field!("type", 0), "string");
+    encoder.text(field!("format", 0), format);
+    encoder.text(field!("description", 0), description);
+    encoder.number(field!("priority", 0), 0);
 }
 
 #[cfg(test)]

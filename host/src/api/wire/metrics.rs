@@ -1,17 +1,19 @@
-//! NodeMetrics and PodMetrics, one object at a time, as compact JSON. Pure.
+//! NodeMetrics and PodMetrics, and what every object of the API has: described once, for every encoding. Pure.
 //!
-//! In: identities and usage; the response's time becomes `creationTimestamp`, as upstream has it. Out: bytes at the
-//! end of a buffer that the caller owns. A list of every pod is most of what the gateway writes, so nothing here
-//! allocates, and what repeats is formatted once.
+//! In: identities and usage; the response's time becomes `creationTimestamp`, as upstream has it. Out: calls of an
+//! [`Encoder`].
 //!
-//! Rule: metrics-server v0.9.0, `pkg/api/{node,pod}.go`. One difference: containers come in the order in which the
-//! store has them (by name), where upstream's order is that of a Go map.
+//! Rule: metrics-server v0.9.0, `pkg/api/{node,pod}.go`; numbers of fields: `k8s.io/metrics` v0.36
+//! `pkg/apis/metrics/v1beta1/generated.proto`, `k8s.io/apimachinery` v0.36 `pkg/apis/meta/v1/generated.proto`. One
+//! difference: containers come in the order in which the store has them (by name), where upstream's order is that of
+//! a Go map.
 
+use super::encode::{Encoder, Field, Text, field};
 use super::negotiate::MetaVersion;
-use super::timestamp::Timestamps;
-use super::{ApiVersion, Resource, duration, json, quantity};
-use crate::model::units::{Bytes, Nanocores, UnixNanos, WindowNanos};
-use crate::model::{Labels, PodRef, PodUsage, Usage};
+use super::timestamp::Timestamp;
+use super::{ApiVersion, Resource};
+use crate::model::units::{Bytes, Nanocores, UnixNanos};
+use crate::model::{ContainerUsage, Labels, PodRef, PodUsage, Usage};
 
 /// A node and what it uses.
 #[derive(Clone, Copy, Debug)]
@@ -37,135 +39,129 @@ pub struct PodItem<'a> {
 
 /// Whether an object says what it is, which in a list only the list does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub(super) enum Place {
     /// With `kind` and `apiVersion`.
     Alone,
     /// Without.
     InList,
 }
 
-/// Writes objects of one response.
+/// Describes the objects of one response.
 #[derive(Clone, Debug)]
-pub struct Writer {
+pub(super) struct Describer {
     version: ApiVersion,
-    /// `"creationTimestamp":"…"`, the same in every object of a response.
-    creation: Vec<u8>,
-    timestamps: Timestamps,
-}
-
-impl Writer {
-    /// A writer for a response made at `now`.
-    pub fn new(version: ApiVersion, now: UnixNanos) -> Self {
-        let mut creation = b"\"creationTimestamp\":\"".to_vec();
-        Timestamps::new().write(&mut creation, now);
-        creation.push(b'"');
-        Self { version, creation, timestamps: Timestamps::new() }
-    }
-
-    /// Appends a NodeMetrics.
-    pub fn write_node_metrics(&mut self, out: &mut Vec<u8>, node: &NodeItem<'_>, place: Place) {
-        self.open(out, Resource::Nodes, place);
-        self.write_metadata(out, None, node.name, node.labels);
-        self.write_time(out, Some(node.usage.taken_at), node.usage.window);
-        out.push(b',');
-        write_usage(out, node.usage.cpu, node.usage.memory);
-        out.push(b'}');
-    }
-
-    /// Appends a PodMetrics.
-    pub fn write_pod_metrics(&mut self, out: &mut Vec<u8>, item: &PodItem<'_>, place: Place) {
-        self.open(out, Resource::Pods, place);
-        self.write_metadata(out, Some(item.pod.namespace), item.pod.name, item.labels);
-        // A pod without containers has no time; upstream writes its zero time as null.
-        let taken_at = (!item.usage.containers.is_empty()).then_some(item.usage.taken_at);
-        self.write_time(out, taken_at, item.usage.window);
-        out.extend_from_slice(b",\"containers\":[");
-        for (index, container) in item.usage.containers.iter().enumerate() {
-            out.extend_from_slice(if index == 0 { b"{\"name\":".as_slice() } else { b",{\"name\":" });
-            json::write_string(out, &container.name);
-            out.push(b',');
-            write_usage(out, container.cpu, container.memory);
-            out.push(b'}');
-        }
-        out.extend_from_slice(b"]}");
-    }
-
-    /// Appends a PartialObjectMetadata.
-    pub(super) fn write_partial(&self, out: &mut Vec<u8>, meta: MetaVersion, of: Identity<'_>) {
-        out.extend_from_slice(b"{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"");
-        out.extend_from_slice(meta.group_version().as_bytes());
-        out.extend_from_slice(b"\",");
-        self.write_metadata(out, of.namespace, of.name, of.labels);
-        out.push(b'}');
-    }
-
-    fn open(&self, out: &mut Vec<u8>, resource: Resource, place: Place) {
-        out.push(b'{');
-        if place == Place::Alone {
-            out.extend_from_slice(b"\"kind\":\"");
-            out.extend_from_slice(resource.kind().as_bytes());
-            out.extend_from_slice(b"\",\"apiVersion\":\"");
-            out.extend_from_slice(self.version.group_version().as_bytes());
-            out.extend_from_slice(b"\",");
-        }
-    }
-
-    fn write_metadata(&self, out: &mut Vec<u8>, namespace: Option<&str>, name: &str, labels: &Labels) {
-        out.extend_from_slice(b"\"metadata\":{\"name\":");
-        json::write_string(out, name);
-        if let Some(namespace) = namespace {
-            out.extend_from_slice(b",\"namespace\":");
-            json::write_string(out, namespace);
-        }
-        out.push(b',');
-        out.extend_from_slice(&self.creation);
-        if !labels.is_empty() {
-            write_labels(out, labels);
-        }
-        out.push(b'}');
-    }
-
-    fn write_time(&mut self, out: &mut Vec<u8>, taken_at: Option<UnixNanos>, window: WindowNanos) {
-        match taken_at {
-            Some(at) => {
-                out.extend_from_slice(b",\"timestamp\":\"");
-                self.timestamps.write(out, at);
-                out.extend_from_slice(b"\",\"window\":\"");
-            }
-            None => out.extend_from_slice(b",\"timestamp\":null,\"window\":\""),
-        }
-        duration::write(out, window.0);
-        out.push(b'"');
-    }
+    /// The same in every object of a response.
+    creation: Timestamp,
+    /// That of the object before: those of one list lie within seconds of each other.
+    taken: Timestamp,
 }
 
 /// Which object a row or a partial object stands for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Identity<'a> {
-    pub(super) namespace: Option<&'a str>,
+    pub(super) namespace: &'a str,
     pub(super) name: &'a str,
     pub(super) labels: &'a Labels,
 }
 
-fn write_labels(out: &mut Vec<u8>, labels: &Labels) {
-    out.extend_from_slice(b",\"labels\":{");
-    for (index, (key, value)) in labels.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        json::write_string(out, key);
-        out.push(b':');
-        json::write_string(out, value);
+const METADATA: Field = field!("metadata", 1);
+const TIMESTAMP: Field = field!("timestamp", 2);
+const WINDOW: Field = field!("window", 3);
+const NODE_USAGE: Field = field!("usage", 4);
+const CONTAINERS: Field = field!("containers", 4);
+const CONTAINER_NAME: Field = field!("name", 1);
+const CONTAINER_USAGE: Field = field!("usage", 2);
+
+impl Describer {
+    /// For a response made at `now`.
+    pub(super) fn new(version: ApiVersion, now: UnixNanos) -> Self {
+        Self { version, creation: Timestamp::new(now), taken: Timestamp::new(now) }
     }
-    out.push(b'}');
+
+    /// A NodeMetrics.
+    pub(super) fn node_metrics<E: Encoder>(&mut self, encoder: &mut E, node: &NodeItem<'_>, place: Place) {
+        self.say_what_it_is(encoder, Resource::Nodes, place);
+        self.metadata(encoder, node.identity());
+        encoder.time(TIMESTAMP, Some(self.taken.move_to(node.usage.taken_at)));
+        encoder.duration(WINDOW, node.usage.window);
+        encoder.amounts(NODE_USAGE, &amounts(node.usage.cpu, node.usage.memory));
+    }
+
+    /// A PodMetrics.
+    pub(super) fn pod_metrics<E: Encoder>(&mut self, encoder: &mut E, item: &PodItem<'_>, place: Place) {
+        let PodUsage { taken_at, window, containers } = item.usage;
+        self.say_what_it_is(encoder, Resource::Pods, place);
+        self.metadata(encoder, item.identity());
+        // A pod without containers has no time.
+        let taken = (!containers.is_empty()).then(|| self.taken.move_to(*taken_at));
+        encoder.time(TIMESTAMP, taken);
+        encoder.duration(WINDOW, *window);
+        encoder.objects(CONTAINERS, containers, container_metrics);
+    }
+
+    /// A PartialObjectMetadata.
+    pub(super) fn partial<E: Encoder>(&self, encoder: &mut E, meta: MetaVersion, of: Identity<'_>) {
+        encoder.type_meta(PARTIAL_KIND, meta.group_version());
+        self.metadata(encoder, of);
+    }
+
+    /// The member `metadata` alone.
+    pub(super) fn metadata<E: Encoder>(&self, encoder: &mut E, of: Identity<'_>) {
+        encoder.object(METADATA, |meta| object_meta(meta, of, Some(&self.creation)));
+    }
+
+    fn say_what_it_is(&self, encoder: &mut impl Encoder, resource: Resource, place: Place) {
+        if place == Place::Alone {
+            encoder.type_meta(resource.kind(), self.version.group_version());
+        }
+    }
 }
 
-fn write_usage(out: &mut Vec<u8>, cpu: Nanocores, memory: Bytes) {
-    out.extend_from_slice(b"\"usage\":{\"cpu\":\"");
-    quantity::write_cpu(out, cpu);
-    out.extend_from_slice(b"\",\"memory\":\"");
-    quantity::write_memory(out, memory);
-    out.extend_from_slice(b"\"}");
+/// The kind of an object of which only the metadata is shown.
+pub(super) const PARTIAL_KIND: &str = "PartialObjectMetadata";
+
+fn container_metrics<E: Encoder>(encoder: &mut E, container: &ContainerUsage) {
+    encoder.text(CONTAINER_NAME, &container.name);
+    encoder.amounts(CONTAINER_USAGE, &amounts(container.cpu, container.memory));
+}
+
+fn amounts(cpu: Nanocores, memory: Bytes) -> [(Field, Text<'static>); 2] {
+    [(field!("cpu", 0), Text::Cpu(cpu)), (field!("memory", 0), Text::Memory(memory))]
+}
+
+/// The metadata of an object; of what we do not know or serve, protobuf says that it is empty.
+pub(super) fn object_meta<E: Encoder>(encoder: &mut E, of: Identity<'_>, creation: Option<&Timestamp>) {
+    encoder.text(field!("name", 1), of.name);
+    encoder.text_unless_empty(field!("generateName", 2), "");
+    encoder.text_unless_empty(field!("namespace", 3), of.namespace);
+    encoder.text_unless_empty(field!("selfLink", 4), "");
+    encoder.text_unless_empty(field!("uid", 5), "");
+    encoder.text_unless_empty(field!("resourceVersion", 6), "");
+    encoder.zero(field!("generation", 7));
+    match creation {
+        Some(creation) => encoder.time(field!("creationTimestamp", 8), Some(creation)),
+        None => encoder.no_time(field!("creationTimestamp", 8)),
+    }
+    encoder.labels(field!("labels", 11), of.labels);
+}
+
+/// The metadata of a list.
+pub(super) fn list_meta<E: Encoder>(encoder: &mut E) {
+    encoder.text_unless_empty(field!("selfLink", 1), "");
+    encoder.text_unless_empty(field!("resourceVersion", 2), "");
+    encoder.text_unless_empty(field!("continue", 3), "");
+}
+
+impl<'a> NodeItem<'a> {
+    pub(super) fn identity(&self) -> Identity<'a> {
+        Identity { namespace: "", name: self.name, labels: self.labels }
+    }
+}
+
+impl<'a> PodItem<'a> {
+    pub(super) fn identity(&self) -> Identity<'a> {
+        Identity { namespace: self.pod.namespace, name: self.pod.name, labels: self.labels }
+    }
 }
 
 #[cfg(test)]

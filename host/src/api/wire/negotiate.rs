@@ -7,18 +7,18 @@
 //! literally one that the path can produce, or `*/*`. The serializer then takes the best clause whose parameters it
 //! can fulfil; a clause that asks for an unknown form is skipped, not refused.
 //!
-//! An encoding more means a variant of [`Encoding`], its place in [`Encoding::ALL`] and its arm in
-//! [`Form::finish`]. Protobuf is in the texts already, because they are upstream's, but cannot be had yet: every
-//! client that asks for it accepts JSON as well.
-//!
-//! Rule: `k8s.io/apiserver` v0.36 `pkg/endpoints/handlers/negotiation` and `handlers/response.go`. One difference:
-//! clauses are sorted by their weight alone and then by how specific they are; upstream's comparison is not an order.
+//! Rule: `k8s.io/apiserver` v0.36 `pkg/endpoints/handlers/negotiation` and `handlers/response.go`. Differences: clauses are
+//! sorted by their weight alone and then by how specific they are (upstream's comparison is not an order); CBOR is
+//! answered where it is asked for, though the texts, which are upstream's, do not name it; a clause that asks for a table
+//! in protobuf, which does not exist, is skipped like any other that cannot be fulfilled, where upstream gives up.
 
 use http::HeaderMap;
 use http::header::{ACCEPT, HeaderName, USER_AGENT};
 
+use super::discovery::DiscoveryVersion;
+use super::encode::Document;
 use super::status::{Status, quote};
-use super::{Resource, json, yaml};
+use super::{Resource, cbor, json, protobuf, yaml};
 
 /// How bytes stand for an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,18 +27,28 @@ pub enum Encoding {
     Json,
     /// `application/yaml`.
     Yaml,
+    /// `application/vnd.kubernetes.protobuf`.
+    Protobuf,
+    /// `application/cbor`.
+    Cbor,
 }
 
 impl Encoding {
     /// Every encoding, the one for clients that do not care first.
-    pub const ALL: [Self; 2] = [Self::Json, Self::Yaml];
+    pub const ALL: [Self; 4] = [Self::Json, Self::Yaml, Self::Protobuf, Self::Cbor];
 
     /// The media type, as it stands in `Content-Type`.
     pub fn media_type(self) -> &'static str {
         match self {
             Self::Json => "application/json",
             Self::Yaml => "application/yaml",
+            Self::Protobuf => "application/vnd.kubernetes.protobuf",
+            Self::Cbor => "application/cbor",
         }
+    }
+
+    fn can_be_watched(self) -> bool {
+        self != Self::Yaml
     }
 }
 
@@ -111,6 +121,8 @@ pub enum Offer {
     List(Resource),
     /// One object of a resource.
     Object(Resource),
+    /// The groups of the API.
+    Groups,
     /// A document about the API.
     Document,
     /// A document about the server, in JSON only.
@@ -160,15 +172,24 @@ impl<'a> Wishes<'a> {
         if accept.is_empty() || offer == Offer::JsonOnly {
             return Ok(Chosen { encoding: Encoding::Json, transform: None, layout: self.layout(false) });
         }
-        clauses(&accept).iter().find_map(|clause| self.fulfil(clause, offer)).ok_or_else(|| {
-            Status::form_not_acceptable(format!("only the following media types are accepted: {PRODUCED}"))
-        })
+        let clauses = clauses(&accept);
+        let mut fulfilled = clauses.iter().filter_map(|clause| Some((clause, self.fulfil(clause, offer)?)));
+        let Some((best, mut chosen)) = fulfilled.next() else {
+            let why = format!("only the following media types are accepted: {PRODUCED}");
+            return Err(Status::form_not_acceptable(why));
+        };
+        if offer == Offer::Groups && chosen.transform.is_none() {
+            // Whoever can read all of discovery in one document is better off with that.
+            let mut as_good = fulfilled.take_while(|(clause, _)| clause.weight == best.weight);
+            chosen = as_good.find(|(_, other)| other.transform.is_some()).map_or(chosen, |(_, other)| other);
+        }
+        Ok(chosen)
     }
 
     /// None: the clause asks for what the path has not got.
     fn fulfil(&self, clause: &Clause<'_>, offer: Offer) -> Option<Chosen> {
         let encoding = offer.encodings().iter().copied().find(|encoding| clause.matches(encoding.media_type()))?;
-        if clause.value("stream").is_some_and(|stream| encoding == Encoding::Yaml || !["", "watch"].contains(&stream)) {
+        if clause.value("stream").is_some_and(|kind| !encoding.can_be_watched() || !["", "watch"].contains(&kind)) {
             return None;
         }
         if clause.value("sv").is_some_and(|version| !version.is_empty()) {
@@ -176,10 +197,15 @@ impl<'a> Wishes<'a> {
         }
         let transform = match ["as", "g", "v"].map(|name| clause.value(name)) {
             [None, None, None] => None,
-            [kind, group, version] if offer.can_transform() => Some(transform(kind?, group?, version?)?),
-            _ => return None,
+            [kind, group, version] => Some(offer.transform(encoding, kind?, group?, version?)?),
         };
         Some(Chosen { encoding, transform, layout: self.layout(clause.value("pretty") == Some("1")) })
+    }
+
+    /// Whether JSON would do. Asked for OpenAPI, which has no router's stage.
+    pub fn takes_json(&self) -> bool {
+        let accept = String::from_utf8_lossy(self.accept);
+        accept.is_empty() || clauses(&accept).iter().any(|clause| clause.matches(Encoding::Json.media_type()))
     }
 
     /// The form in which to say that something went wrong: the one that was asked for if it can be had, otherwise
@@ -223,21 +249,30 @@ impl<'a> Wishes<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chosen {
     encoding: Encoding,
-    transform: Option<(Transform, MetaVersion)>,
+    transform: Option<Transform>,
     layout: Layout,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Transform {
-    Table,
-    Metadata,
-    MetadataList,
+    Table(MetaVersion),
+    Metadata(MetaVersion),
+    MetadataList(MetaVersion),
+    Discovery(DiscoveryVersion),
 }
 
 impl Chosen {
     /// The form of an answer that can only be shown whole.
     pub fn whole(self) -> Form {
         Form { encoding: self.encoding, view: View::Object, layout: self.layout }
+    }
+
+    /// The version of aggregated discovery that was asked for, if it was.
+    pub fn discovery(self) -> Option<DiscoveryVersion> {
+        match self.transform {
+            Some(Transform::Discovery(version)) => Some(version),
+            _ => None,
+        }
     }
 
     /// The form of a resource's answer. Upstream checks this last, after the options of a list.
@@ -247,21 +282,21 @@ impl Chosen {
     /// other way round.
     pub fn view(self, offer: Offer, wishes: &Wishes<'_>) -> Result<Form, Status> {
         let view = match (self.transform, offer) {
-            (None, _) => View::Object,
-            (Some((Transform::Table, version)), _) => View::Table(version, wishes.include_object()?),
-            (Some((Transform::Metadata, _)), Offer::List(resource)) => {
+            (None | Some(Transform::Discovery(_)), _) => View::Object,
+            (Some(Transform::Table(version)), _) => View::Table(version, wishes.include_object()?),
+            (Some(Transform::Metadata(_)), Offer::List(resource)) => {
                 return Err(Status::form_not_acceptable(format!(
                     "you requested PartialObjectMetadata, but the requested object is a list (*metrics.{})",
                     resource.list_kind()
                 )));
             }
-            (Some((Transform::MetadataList, _)), Offer::Object(resource)) => {
+            (Some(Transform::MetadataList(_)), Offer::Object(resource)) => {
                 return Err(Status::form_not_acceptable(format!(
                     "you requested PartialObjectMetadataList, but the requested object is not a list (*metrics.{})",
                     resource.kind()
                 )));
             }
-            (Some((_, version)), _) => View::Metadata(version),
+            (Some(Transform::Metadata(version) | Transform::MetadataList(version)), _) => View::Metadata(version),
         };
         Ok(Form { view, ..self.whole() })
     }
@@ -273,22 +308,32 @@ impl Form {
         self.encoding.media_type()
     }
 
-    /// Whether compact JSON is sent as it is, so that it may leave before it is whole. It then ends with a line
-    /// break.
-    pub fn is_streamable(&self) -> bool {
-        (self.encoding, self.layout) == (Encoding::Json, Layout::Compact)
+    /// Whether what stands before the items of a list says how long they are, so that nothing of it can leave before
+    /// all of it is written.
+    pub fn needs_length(&self) -> bool {
+        self.encoding == Encoding::Protobuf
     }
 
-    /// The body, from compact JSON.
-    pub fn finish(&self, mut compact: Vec<u8>) -> Vec<u8> {
+    /// The body of an answer.
+    pub(in crate::api) fn write(&self, document: &impl Document) -> Vec<u8> {
+        let mut out = Vec::with_capacity(1024);
         match (self.encoding, self.layout) {
             (Encoding::Json, Layout::Compact) => {
-                compact.push(b'\n');
-                compact
+                json::write(&mut out, document);
+                out.push(b'\n');
             }
-            (Encoding::Json, Layout::Pretty) => json::indent(&compact),
-            (Encoding::Yaml, _) => yaml::from_json(&compact),
+            (Encoding::Json, Layout::Pretty) => {
+                json::write(&mut out, document);
+                return json::indent(&out);
+            }
+            (Encoding::Yaml, _) => {
+                json::write(&mut out, document);
+                return yaml::from_json(&out);
+            }
+            (Encoding::Protobuf, _) => protobuf::write(&mut out, document),
+            (Encoding::Cbor, _) => cbor::write(&mut out, document),
         }
+        out
     }
 }
 
@@ -306,26 +351,34 @@ impl Offer {
                 "application/json, application/yaml, application/vnd.kubernetes.protobuf, \
                  application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"
             }
-            Self::Object(_) | Self::Document => PRODUCED,
+            Self::Object(_) | Self::Groups | Self::Document => PRODUCED,
             Self::JsonOnly => "application/json",
         }
     }
 
-    fn can_transform(self) -> bool {
-        matches!(self, Self::List(_) | Self::Object(_))
+    /// What the parameters `as`, `g` and `v` of a clause ask for.
+    fn transform(self, encoding: Encoding, kind: &str, group: &str, version: &str) -> Option<Transform> {
+        match (self, group, version) {
+            (Self::List(_) | Self::Object(_), "meta.k8s.io", "v1") => meta_transform(encoding, kind, MetaVersion::V1),
+            (Self::List(_) | Self::Object(_), "meta.k8s.io", "v1beta1") => {
+                meta_transform(encoding, kind, MetaVersion::V1Beta1)
+            }
+            (Self::Groups, "apidiscovery.k8s.io", version) if kind == "APIGroupDiscoveryList" => {
+                let known = [DiscoveryVersion::V2, DiscoveryVersion::V2Beta1];
+                known.into_iter().find(|known| known.as_str() == version).map(Transform::Discovery)
+            }
+            _ => None,
+        }
     }
 }
 
-fn transform(kind: &str, group: &str, version: &str) -> Option<(Transform, MetaVersion)> {
-    let kind = match kind {
-        "Table" => Transform::Table,
-        "PartialObjectMetadata" => Transform::Metadata,
-        "PartialObjectMetadataList" => Transform::MetadataList,
-        _ => return None,
-    };
-    match (group, version) {
-        ("meta.k8s.io", "v1") => Some((kind, MetaVersion::V1)),
-        ("meta.k8s.io", "v1beta1") => Some((kind, MetaVersion::V1Beta1)),
+fn meta_transform(encoding: Encoding, kind: &str, version: MetaVersion) -> Option<Transform> {
+    match kind {
+        // There is no message for it.
+        "Table" if encoding == Encoding::Protobuf => None,
+        "Table" => Some(Transform::Table(version)),
+        "PartialObjectMetadata" => Some(Transform::Metadata(version)),
+        "PartialObjectMetadataList" => Some(Transform::MetadataList(version)),
         _ => None,
     }
 }

@@ -14,9 +14,10 @@
 use std::fmt::Write as _;
 
 use http::StatusCode;
-use serde::Serialize;
 
-use super::{GROUP, Resource, json};
+use super::encode::{Document, Encoder, field};
+use super::metrics::list_meta;
+use super::{GROUP, Resource};
 use crate::auth::{self, Refusal};
 use crate::model::PodRef;
 
@@ -33,28 +34,22 @@ pub struct Status {
 }
 
 /// What a Status is about.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Details {
-    #[serde(skip_serializing_if = "String::is_empty")]
     name: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
     group: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
     kind: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     causes: Vec<Cause>,
 }
 
 /// One of several reasons.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cause {
     /// `FieldValueForbidden`, `FieldValueNotSupported`; empty where there is no word for it.
-    #[serde(skip_serializing_if = "str::is_empty")]
     pub reason: &'static str,
     /// In full.
     pub message: String,
     /// Which option it is about; empty: none in particular.
-    #[serde(skip_serializing_if = "str::is_empty")]
     pub field: &'static str,
 }
 
@@ -203,19 +198,43 @@ impl Status {
     pub fn retry_after(&self) -> Option<u32> {
         (self.code == StatusCode::SERVICE_UNAVAILABLE).then_some(1)
     }
+}
 
-    /// The body, as compact JSON.
-    pub fn to_json(&self) -> Vec<u8> {
-        json::to_vec(&Body {
-            kind: "Status",
-            api_version: "v1",
-            metadata: Empty {},
-            status: "Failure",
-            message: &self.message,
-            reason: self.reason,
-            details: self.details.as_deref(),
-            code: self.code.as_u16(),
-        })
+impl Document for Status {
+    fn kind(&self) -> &str {
+        "Status"
+    }
+
+    fn api_version(&self) -> &str {
+        "v1"
+    }
+
+    fn describe<E: Encoder>(&self, encoder: &mut E) {
+        encoder.object(field!("metadata", 1), list_meta);
+        encoder.text(field!("status", 2), "Failure");
+        encoder.text(field!("message", 3), &self.message);
+        encoder.text(field!("reason", 4), self.reason);
+        if let Some(details) = &self.details {
+            encoder.object(field!("details", 5), |encoder| details.describe(encoder));
+        }
+        encoder.number(field!("code", 6), self.code.as_u16().into());
+    }
+}
+
+impl Details {
+    fn describe<E: Encoder>(&self, encoder: &mut E) {
+        encoder.text_unless_empty(field!("name", 1), &self.name);
+        encoder.text_unless_empty(field!("group", 2), &self.group);
+        encoder.text_unless_empty(field!("kind", 3), &self.kind);
+        if !self.causes.is_empty() {
+            encoder.objects(field!("causes", 4), &self.causes, |encoder, cause| {
+                encoder.text_unless_empty(field!("reason", 1), cause.reason);
+                encoder.text_unless_empty(field!("message", 2), &cause.message);
+                encoder.text_unless_empty(field!("field", 3), cause.field);
+            });
+        }
+        encoder.zero(field!("retryAfterSeconds", 5));
+        encoder.text_unless_empty(field!("uid", 6), "");
     }
 }
 
@@ -229,23 +248,6 @@ impl From<Refusal> for Status {
         }
     }
 }
-
-#[derive(Serialize)]
-struct Body<'a> {
-    kind: &'static str,
-    #[serde(rename = "apiVersion")]
-    api_version: &'static str,
-    metadata: Empty,
-    status: &'static str,
-    message: &'a str,
-    reason: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    details: Option<&'a Details>,
-    code: u16,
-}
-
-#[derive(Serialize)]
-struct Empty {}
 
 /// `text` in double quotes, as Go's `%q` sets it.
 pub(crate) fn quote(text: &str) -> String {

@@ -7,6 +7,12 @@ use super::*;
 use crate::model::units::{Bytes, Nanocores, UnixNanos, WindowNanos};
 use crate::model::{ContainerUsage, Labels, PodRef, PodUsage, Usage};
 
+macro_rules! golden_bytes {
+    ($name:literal) => {
+        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/golden/", $name))
+    };
+}
+
 macro_rules! golden {
     ($name:literal) => {
         include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/golden/", $name))
@@ -92,20 +98,28 @@ fn form(encoding: Encoding, view: View) -> Form {
 }
 
 fn list_of_nodes(form: Form) -> String {
+    String::from_utf8(bytes_of_nodes(form)).unwrap()
+}
+
+fn bytes_of_nodes(form: Form) -> Vec<u8> {
     let (labels, usage) = (node_labels(), node_usage());
-    let mut out = Vec::new();
-    let mut list = Listing::begin(&mut out, Resource::Nodes, ApiVersion::V1Beta1, form.view, at(27));
-    list.push_node(&mut out, &NodeItem { name: "node1", labels: &labels, usage: &usage });
-    list.end(&mut out);
-    String::from_utf8(form.finish(out)).unwrap()
+    let node = Item::Node(NodeItem { name: "node1", labels: &labels, usage: &usage });
+    bytes_of(Resource::Nodes, form, 27, &[node])
+}
+
+fn bytes_of(resource: Resource, form: Form, second: u64, items: &[Item<'_>]) -> Vec<u8> {
+    let (mut list, mut between) = (Vec::new(), Vec::new());
+    let mut listing = Listing::new(resource, ApiVersion::V1Beta1, form, at(second));
+    items.iter().for_each(|item| listing.push(&mut between, item));
+    listing.head(&mut list, between.len());
+    list.append(&mut between);
+    listing.tail(&mut list);
+    list
 }
 
 fn list_of_pods(form: Form, second: u64, pods: &[CapturedPod]) -> String {
-    let mut out = Vec::new();
-    let mut list = Listing::begin(&mut out, Resource::Pods, ApiVersion::V1Beta1, form.view, at(second));
-    pods.iter().for_each(|pod| list.push_pod(&mut out, &pod.item()));
-    list.end(&mut out);
-    String::from_utf8(form.finish(out)).unwrap()
+    let items: Vec<Item<'_>> = pods.iter().map(|pod| Item::Pod(pod.item())).collect();
+    String::from_utf8(bytes_of(Resource::Pods, form, second, &items)).unwrap()
 }
 
 const TABLE: View = View::Table(MetaVersion::V1, IncludeObject::Metadata);
@@ -118,14 +132,20 @@ fn lists_and_objects_equal_upstreams_byte_for_byte() {
     assert_eq!(list_of_pods(pretty, 28, &[]), golden!("pods-no-namespace.json"));
 
     let (labels, usage) = (node_labels(), node_usage());
-    let mut out = Vec::new();
     let node = NodeItem { name: "node1", labels: &labels, usage: &usage };
-    listing::write_node(&mut out, ApiVersion::V1Beta1, View::Object, at(27), &node);
-    assert_eq!(String::from_utf8(pretty.finish(out)).unwrap(), golden!("node.json"));
+    let node = listing::write_node(ApiVersion::V1Beta1, pretty, at(27), node);
+    assert_eq!(String::from_utf8(node).unwrap(), golden!("node.json"));
 
-    let mut out = Vec::new();
-    listing::write_pod(&mut out, ApiVersion::V1Beta1, View::Object, at(27), &captured_pods()[2].item());
-    assert_eq!(String::from_utf8(pretty.finish(out)).unwrap(), golden!("pod.json"));
+    let pod = listing::write_pod(ApiVersion::V1Beta1, pretty, at(27), captured_pods()[2].item());
+    assert_eq!(String::from_utf8(pod).unwrap(), golden!("pod.json"));
+}
+
+#[test]
+fn protobuf_equals_upstreams_byte_for_byte() {
+    let protobuf = form(Encoding::Protobuf, View::Object);
+    assert_eq!(bytes_of_nodes(protobuf), golden_bytes!("nodes.pb"));
+    let resources = protobuf.write(&discovery::ApiResourceList(ApiVersion::V1Beta1));
+    assert_eq!(resources, golden_bytes!("api-resource-list.pb"));
 }
 
 #[test]
@@ -156,14 +176,14 @@ fn statuses_equal_upstreams_byte_for_byte() {
         (Status::path_not_found(), golden!("unknown-resource.json")),
     ];
     for (status, expected) in cases {
-        let body = form(Encoding::Json, View::Object).finish(status.to_json());
+        let body = form(Encoding::Json, View::Object).write(&status);
         assert_eq!(String::from_utf8(body).unwrap(), expected);
     }
 }
 
 #[test]
 fn the_resource_list_equals_upstreams_byte_for_byte() {
-    let body = json::indent(&discovery::api_resource_list(ApiVersion::V1Beta1));
+    let body = form(Encoding::Json, View::Object).write(&discovery::ApiResourceList(ApiVersion::V1Beta1));
     assert_eq!(String::from_utf8(body).unwrap(), golden!("api-resource-list.json"));
 }
 
@@ -171,7 +191,7 @@ fn the_resource_list_equals_upstreams_byte_for_byte() {
 fn compact_json_is_indented_json_without_its_blanks_and_ends_with_a_line_break() {
     let headers = HeaderMap::new();
     let compact = Wishes::new(&headers, None, None).choose_for_error();
-    assert!(compact.is_streamable());
+    assert!(!compact.needs_length());
     let value: serde_json::Value = serde_json::from_str(golden!("pods.json")).unwrap();
     let text = list_of_pods(compact, 28, &captured_pods());
     assert!(
@@ -220,10 +240,11 @@ fn metadata_of_a_list_names_the_kind_of_each_item() {
 fn the_two_versions_differ_in_their_name_only() {
     let text = |version: ApiVersion| {
         let pods = captured_pods();
-        let mut out = Vec::new();
-        listing::write_pod(&mut out, version, View::Object, at(0), &pods[0].item());
-        String::from_utf8(out).unwrap().replace(version.group_version(), "VERSION")
+        let form = form(Encoding::Json, View::Object);
+        String::from_utf8(listing::write_pod(version, form, at(0), pods[0].item()))
+            .unwrap()
+            .replace(version.group_version(), "VERSION")
     };
     assert_eq!(text(ApiVersion::V1), text(ApiVersion::V1Beta1));
-    assert!(text(ApiVersion::V1).contains("\"apiVersion\":\"VERSION\""));
+    assert!(text(ApiVersion::V1).contains("\"apiVersion\": \"VERSION\""));
 }

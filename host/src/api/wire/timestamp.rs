@@ -5,44 +5,65 @@ use crate::model::units::UnixNanos;
 /// The length of `2026-11-20T22:09:27Z`; no year that [`UnixNanos`] can hold has five digits.
 const LENGTH: usize = 20;
 
-/// Writes points in time and remembers the last one: those of one list lie within seconds of each other.
-#[derive(Clone, Debug)]
-pub struct Timestamps {
+/// A point in time and its text.
+#[derive(Clone, Copy, Debug)]
+pub struct Timestamp {
     second: u64,
-    text: [u8; LENGTH],
+    /// In quotes.
+    text: [u8; LENGTH + 2],
 }
 
-impl Timestamps {
-    /// A writer that has written nothing yet.
-    pub fn new() -> Self {
-        Self { second: 0, text: format_second(0) }
+impl Timestamp {
+    /// The second that `at` lies in.
+    pub fn new(at: UnixNanos) -> Self {
+        Self { second: at.seconds(), text: format_second(at.seconds()) }
     }
 
-    /// Appends `at`, without quotes.
-    pub fn write(&mut self, out: &mut Vec<u8>, at: UnixNanos) {
+    /// Becomes the second that `at` lies in; cheap if it is that already, as it mostly is within one list.
+    pub fn move_to(&mut self, at: UnixNanos) -> &Self {
         if at.seconds() != self.second {
-            *self = Self { second: at.seconds(), text: format_second(at.seconds()) };
+            *self = Self::new(at);
         }
-        out.extend_from_slice(&self.text);
+        self
+    }
+
+    /// Since 1970.
+    pub fn seconds(&self) -> u64 {
+        self.second
+    }
+
+    /// For example `2026-11-20T22:09:27Z`.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.text[1..=LENGTH]
+    }
+
+    /// The same in quotes.
+    pub fn as_json(&self) -> &[u8] {
+        &self.text
     }
 }
 
-impl Default for Timestamps {
-    fn default() -> Self {
-        Self::new()
-    }
+/// `at` as HTTP's headers have it: `Fri, 20 Nov 2026 22:09:27 GMT`.
+pub fn http_date(at: UnixNanos) -> String {
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let (days, of_day) = (at.seconds() / 86_400, at.seconds() % 86_400);
+    let (year, month, day) = civil_from_days(days);
+    let (name, month) = (DAYS[(days % 7) as usize], MONTHS[month as usize - 1]);
+    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+    format!("{name}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
 }
 
-fn format_second(second: u64) -> [u8; LENGTH] {
+fn format_second(second: u64) -> [u8; LENGTH + 2] {
     let (day, of_day) = (second / 86_400, second % 86_400);
     let (year, month, day) = civil_from_days(day);
-    let mut text = *b"0000-00-00T00:00:00Z";
-    put(&mut text[0..4], year);
-    put(&mut text[5..7], month);
-    put(&mut text[8..10], day);
-    put(&mut text[11..13], of_day / 3600);
-    put(&mut text[14..16], of_day / 60 % 60);
-    put(&mut text[17..19], of_day % 60);
+    let mut text = *b"\"0000-00-00T00:00:00Z\"";
+    put(&mut text[1..5], year);
+    put(&mut text[6..8], month);
+    put(&mut text[9..11], day);
+    put(&mut text[12..14], of_day / 3600);
+    put(&mut text[15..17], of_day / 60 % 60);
+    put(&mut text[18..20], of_day % 60);
     text
 }
 

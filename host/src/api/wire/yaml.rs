@@ -15,6 +15,13 @@ pub(super) fn from_json(compact: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Appends an object as an item of a list that stands at the left margin.
+pub(super) fn write_item(out: &mut Vec<u8>, compact: &[u8]) {
+    let item: Value = serde_json::from_slice(compact).expect("the writers beside this one write well-formed JSON");
+    out.extend_from_slice(b"- ");
+    write_block(out, &item, 1);
+}
+
 /// A value that begins on a line of its own, or after `- `; ends with a line break.
 fn write_block(out: &mut Vec<u8>, value: &Value, depth: usize) {
     match value {

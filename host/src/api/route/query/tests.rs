@@ -82,7 +82,9 @@ fn contradictions_are_told_all_at_once() {
          resourceVersion is provided, resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden when continue is \
          provided, resourceVersionMatch: Unsupported value: \"No\": supported values: \"Exact\", \"NotOlderThan\", \"\"]"
     );
-    let body = String::from_utf8(status.to_json()).unwrap();
+    let headers = http::HeaderMap::new();
+    let form = crate::api::wire::negotiate::Wishes::new(&headers, None, None).choose_for_error();
+    let body = String::from_utf8(form.write(&status)).unwrap();
     assert!(body.contains(r#""details":{"group":"meta.k8s.io","kind":"ListOptions","causes":[{"reason":"FieldValueForbidden","message":"Forbidden: "#), "{body}");
 }
 

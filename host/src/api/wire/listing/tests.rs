@@ -8,9 +8,10 @@ fn the_cells_of_a_pod_are_sums_that_stop_at_the_end_of_numbers() {
         let usage =
             PodUsage { taken_at: UnixNanos::ZERO, window: WindowNanos(1_000_000_000), containers: containers.into() };
         let labels = Labels::default();
-        let mut out = Vec::new();
         let item = PodItem { pod: PodRef { namespace: "n", name: "p" }, labels: &labels, usage: &usage };
-        write_pod(&mut out, ApiVersion::V1, View::Table(MetaVersion::V1, IncludeObject::None), UnixNanos::ZERO, &item);
+        let view = View::Table(MetaVersion::V1, IncludeObject::None);
+        let form = Form { encoding: Encoding::Json, view, layout: Layout::Compact };
+        let out = write_pod(ApiVersion::V1, form, UnixNanos::ZERO, item);
         let table: serde_json::Value = serde_json::from_slice(&out).unwrap();
         table["rows"][0]["cells"].to_string()
     };

@@ -34,9 +34,14 @@ fn the_best_clause_that_can_be_fulfilled_wins() {
         ("application/json;q=0.1,application/yaml", Encoding::Yaml, View::Object),
         ("application/xml, */*;q=0.1", Encoding::Json, View::Object),
         ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", Encoding::Json, View::Object),
-        // Go clients, until protobuf is served.
-        ("application/vnd.kubernetes.protobuf, */*", Encoding::Json, View::Object),
-        ("application/vnd.kubernetes.protobuf,application/json", Encoding::Json, View::Object),
+        // Go clients.
+        ("application/vnd.kubernetes.protobuf, */*", Encoding::Protobuf, View::Object),
+        ("application/vnd.kubernetes.protobuf,application/json", Encoding::Protobuf, View::Object),
+        ("application/vnd.kubernetes.protobuf;stream=watch", Encoding::Protobuf, View::Object),
+        ("application/cbor", Encoding::Cbor, View::Object),
+        ("application/cbor;q=0.9,application/json", Encoding::Json, View::Object),
+        ("application/json;q=0.8,application/cbor;q=0.9", Encoding::Cbor, View::Object),
+        ("application/json, application/*;q=0.5", Encoding::Json, View::Object),
         // kubectl get.
         (
             "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json",
@@ -45,6 +50,18 @@ fn the_best_clause_that_can_be_fulfilled_wins() {
         ),
         ("application/json; g=meta.k8s.io; v=v1beta1; as=Table", Encoding::Json, table_beta),
         ("application/yaml;as=Table;v=v1;g=meta.k8s.io", Encoding::Yaml, table),
+        ("application/cbor;as=Table;v=v1;g=meta.k8s.io", Encoding::Cbor, table),
+        // There is no table in protobuf.
+        (
+            "application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1;g=meta.k8s.io",
+            Encoding::Json,
+            table,
+        ),
+        (
+            "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
+            Encoding::Protobuf,
+            View::Metadata(MetaVersion::V1),
+        ),
         (
             "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
             Encoding::Json,
@@ -63,9 +80,7 @@ fn the_best_clause_that_can_be_fulfilled_wins() {
 
 #[test]
 fn what_the_router_cannot_match_is_refused_with_all_types() {
-    for accept in
-        ["application/*", "APPLICATION/JSON", "application/cbor", "text/plain", "application/vnd.kubernetes.protobuf"]
-    {
+    for accept in ["application/*", "APPLICATION/JSON", "application/xml", "text/plain", "application/vnd.kubernetes"] {
         let refused = negotiate(accept, NODES, None).unwrap_err();
         assert_eq!(refused.code(), 406, "of {accept}");
         assert!(refused.message().starts_with("406: Not Acceptable\n\nAvailable representations: application/json, "));
@@ -85,6 +100,8 @@ fn a_known_type_in_an_unknown_form_is_refused_with_the_types() {
         "application/json;as=Bogus;v=v1;g=meta.k8s.io",
         "application/json;as=Table;v=v2;g=meta.k8s.io",
         "application/json;as=Table",
+        "application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io",
+        "application/json;as=APIGroupDiscoveryList;v=v2;g=apidiscovery.k8s.io",
         "application/json;v=v1",
         "application/yaml;stream=watch",
         "application/json;stream=other",
@@ -95,6 +112,52 @@ fn a_known_type_in_an_unknown_form_is_refused_with_the_types() {
     }
     let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
     assert_eq!(negotiate(table, Offer::Document, None).unwrap_err().message(), expected);
+}
+
+#[test]
+fn discovery_comes_in_one_document_to_those_who_can_read_it() {
+    let ask = |accept: &str| {
+        let headers = headers(accept, "");
+        let wishes = Wishes::new(&headers, None, None);
+        wishes.check_routable(Offer::Groups)?;
+        wishes.choose(Offer::Groups).map(|chosen| (chosen.encoding, chosen.discovery()))
+    };
+    let (v2, beta) = (Some(DiscoveryVersion::V2), Some(DiscoveryVersion::V2Beta1));
+    let clause = |media_type: &str, version: &str| {
+        format!("{media_type};g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList")
+    };
+    let json = |version: &str| clause("application/json", version);
+    let cases = [
+        (String::new(), (Encoding::Json, None)),
+        ("application/json".to_owned(), (Encoding::Json, None)),
+        (json("v2"), (Encoding::Json, v2)),
+        (format!("{};profile=nopeer", json("v2")), (Encoding::Json, v2)),
+        (json("v2beta1"), (Encoding::Json, beta)),
+        // The API server's discovery, and client-go's.
+        (format!("{},{}", json("v2"), json("v2beta1")), (Encoding::Json, v2)),
+        (format!("{},{},application/json", json("v2"), json("v2beta1")), (Encoding::Json, v2)),
+        (format!("application/json,{}", json("v2")), (Encoding::Json, v2)),
+        (format!("application/yaml,{};q=0.9", json("v2")), (Encoding::Yaml, None)),
+        (format!("{},application/yaml;q=0.1", json("v3")), (Encoding::Yaml, None)),
+        (clause("application/vnd.kubernetes.protobuf", "v2"), (Encoding::Protobuf, v2)),
+        (clause("application/cbor", "v2"), (Encoding::Cbor, v2)),
+    ];
+    for (accept, expected) in cases {
+        assert_eq!(ask(&accept), Ok(expected), "of {accept:?}");
+    }
+    assert_eq!(ask(&json("v3")).unwrap_err().code(), 406);
+    assert_eq!(ask("application/json;as=Table;v=v1;g=meta.k8s.io").unwrap_err().code(), 406);
+}
+
+#[test]
+fn openapi_is_had_by_whoever_takes_json_in_any_words() {
+    let takes_json = |accept: &str| Wishes::new(&headers(accept, ""), None, None).takes_json();
+    for accept in ["", "*/*", "application/*", "application/json", "text/html, */*;q=0.1", "application/json;q=0"] {
+        assert!(takes_json(accept), "{accept:?}");
+    }
+    for accept in ["text/html", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf", "application/cbor"] {
+        assert!(!takes_json(accept), "{accept:?}");
+    }
 }
 
 #[test]
@@ -156,10 +219,12 @@ fn people_get_indented_json_unless_they_decline() {
 #[test]
 fn an_error_that_cannot_be_told_as_wished_is_told_in_indented_json() {
     let form = |accept| Wishes::new(&headers(accept, ""), None, None).choose_for_error();
-    assert_eq!(form("application/cbor"), Form { encoding: Encoding::Json, view: View::Object, layout: Layout::Pretty });
+    assert_eq!(form("text/plain"), Form { encoding: Encoding::Json, view: View::Object, layout: Layout::Pretty });
     assert_eq!(form("application/json;as=Table;v=v1;g=meta.k8s.io").layout, Layout::Pretty);
     assert_eq!(form("application/json;as=Table;v=v1;g=meta.k8s.io,application/json").layout, Layout::Compact);
     assert_eq!(form("application/yaml").encoding, Encoding::Yaml);
+    assert_eq!(form("application/vnd.kubernetes.protobuf, */*").encoding, Encoding::Protobuf);
+    assert_eq!(form("application/cbor").encoding, Encoding::Cbor);
 }
 
 proptest! {

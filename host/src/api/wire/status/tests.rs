@@ -1,7 +1,10 @@
 use super::*;
+use crate::api::wire::json;
 
 fn json_of(status: &Status) -> String {
-    String::from_utf8(status.to_json()).unwrap()
+    let mut out = Vec::new();
+    json::write(&mut out, status);
+    String::from_utf8(out).unwrap()
 }
 
 #[test]

@@ -3,9 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn written(second: u64) -> String {
-    let mut out = Vec::new();
-    Timestamps::new().write(&mut out, UnixNanos(second * 1_000_000_000));
-    String::from_utf8(out).unwrap()
+    String::from_utf8(Timestamp::new(UnixNanos(second * 1_000_000_000)).as_bytes().to_vec()).unwrap()
 }
 
 /// The calendar, walked year by year and month by month.
@@ -46,9 +44,15 @@ fn known_seconds_have_their_known_texts() {
 
 #[test]
 fn fractions_of_a_second_are_cut_off() {
-    let mut out = Vec::new();
-    Timestamps::new().write(&mut out, UnixNanos(1_999_999_999));
-    assert_eq!(out, b"1970-01-01T00:00:01Z");
+    assert_eq!(Timestamp::new(UnixNanos(1_999_999_999)).as_bytes(), b"1970-01-01T00:00:01Z");
+}
+
+#[test]
+fn dates_of_headers_have_the_right_day_of_the_week() {
+    let date = |second: u64| http_date(UnixNanos(second * 1_000_000_000));
+    assert_eq!(date(0), "Thu, 01 Jan 1970 00:00:00 GMT");
+    assert_eq!(date(951_782_400), "Tue, 29 Feb 2000 00:00:00 GMT");
+    assert_eq!(date(1_795_212_567), "Fri, 20 Nov 2026 22:09:27 GMT");
 }
 
 proptest! {
@@ -59,11 +63,11 @@ proptest! {
 
     #[test]
     fn what_was_written_before_does_not_matter(seconds in prop::collection::vec(0u64..5_000_000_000, 1..8)) {
-        let mut timestamps = Timestamps::new();
+        let mut timestamp = Timestamp::new(UnixNanos::ZERO);
         for second in seconds {
-            let mut out = Vec::new();
-            timestamps.write(&mut out, UnixNanos(second * 1_000_000_000));
-            prop_assert_eq!(String::from_utf8(out).unwrap(), walked(second));
+            let moved = timestamp.move_to(UnixNanos(second * 1_000_000_000));
+            prop_assert_eq!(moved.seconds(), second);
+            prop_assert_eq!(String::from_utf8_lossy(moved.as_bytes()), walked(second));
         }
     }
 }
