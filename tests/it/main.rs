@@ -1,8 +1,10 @@
 //! The promises of the gateway, tested on the real binary and a cluster that fits in a process. A module per promise.
 
+mod architecture;
 mod auth;
 mod config;
 mod conformance;
+mod documents;
 mod drop_in;
 mod failure;
 mod fleet;
