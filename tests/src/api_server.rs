@@ -20,7 +20,7 @@ mod selection;
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +43,7 @@ use crate::body::{self, Body};
 use crate::certs::{Authority, Certs, FRONT_PROXY_CLIENT, Pair};
 use crate::client::Client;
 use crate::fleet::{Fleet, FleetNode, FleetPod};
+use crate::port::ReservedPort;
 use crate::serve::{self, Listener, Peer};
 use access::ReviewKind;
 use aggregator::Aggregator;
@@ -54,7 +55,7 @@ const REMEMBERED_REQUESTS: usize = 10_000;
 /// The double; its port closes when it is dropped.
 pub struct ApiServer {
     shared: Arc<Shared>,
-    address: SocketAddr,
+    port: ReservedPort,
     tls: Arc<ServerConfig>,
     listener: tokio::sync::Mutex<Option<Listener>>,
 }
@@ -104,14 +105,14 @@ impl ApiServer {
             requests: Mutex::default(),
             tasks: TaskTracker::new(),
         });
-        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let listener = listen(anywhere, tls.clone(), &shared).await?;
-        Ok(Self { shared, address: listener.address(), tls, listener: tokio::sync::Mutex::new(Some(listener)) })
+        let port = ReservedPort::take()?;
+        let listener = listen(port.address(), tls.clone(), &shared).await?;
+        Ok(Self { shared, port, tls, listener: tokio::sync::Mutex::new(Some(listener)) })
     }
 
     /// Where it listens; the same for its whole life.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.port.address()
     }
 
     /// The certificates of the cluster.
@@ -163,11 +164,11 @@ impl ApiServer {
     /// Opens the same port again after [`ApiServer::stop`].
     ///
     /// # Errors
-    /// Where somebody else has taken the port meanwhile.
+    /// Where the system refuses to listen on it.
     pub async fn start_again(&self) -> io::Result<()> {
         let mut listener = self.listener.lock().await;
         if listener.is_none() {
-            *listener = Some(listen(self.address, self.tls.clone(), &self.shared).await?);
+            *listener = Some(listen(self.address(), self.tls.clone(), &self.shared).await?);
         }
         Ok(())
     }
@@ -175,7 +176,7 @@ impl ApiServer {
     /// Cuts all connections, and accepts new ones on the same port.
     ///
     /// # Errors
-    /// Where somebody else has taken the port meanwhile.
+    /// Where the system refuses to listen on it.
     pub async fn restart(&self) -> io::Result<()> {
         self.stop().await;
         self.start_again().await
@@ -215,7 +216,7 @@ impl ApiServer {
 
     /// A client of the API server: with a certificate, or without.
     pub fn client(&self, identity: Option<&Pair>) -> Client {
-        Client::new(self.address, "kubernetes.default.svc", self.shared.certs.cluster.roots(), identity)
+        Client::new(self.address(), "kubernetes.default.svc", self.shared.certs.cluster.roots(), identity)
     }
 
     /// Adds the ConfigMap of the front proxy anew, with a value changed (or removed) for each given key.
@@ -255,7 +256,7 @@ impl ApiServer {
     /// JSON is YAML, too.
     fn kubeconfig(&self, user: Value) -> Value {
         let cluster = json!({
-            "server": format!("https://{}", self.address),
+            "server": format!("https://{}", self.address()),
             "certificate-authority-data": base64(self.shared.certs.cluster.pem().as_bytes()),
         });
         json!({

@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -25,6 +25,7 @@ use crate::api_server::{ApiServer, MASTERS, User};
 use crate::certs::{Certs, GATEWAY_HOST, Pair};
 use crate::client::{Answer, Client};
 use crate::directory::Directory;
+use crate::port::ReservedPort;
 
 /// The token by which the gateway proves to the API server (and to kubelets) who it is.
 pub const GATEWAY_TOKEN: &str = "token-of-the-gateway";
@@ -38,7 +39,7 @@ pub struct Gateway {
     child: Mutex<Child>,
     process: u32,
     log: Log,
-    address: SocketAddr,
+    port: ReservedPort,
     certs: Arc<Certs>,
     front_proxy: Client,
     directory: Directory,
@@ -77,7 +78,8 @@ impl Gateway {
 
     fn start_with(api: &ApiServer, standard: &[&str], args: &[&str]) -> Result<Self> {
         let directory = Directory::new("metrics-gateway-test")?;
-        let address = free_address()?;
+        let port = ReservedPort::take()?;
+        let address = port.address();
         let certs = api.certs().clone();
         write_files(api, &directory)?;
         let binary = binary()?;
@@ -102,12 +104,12 @@ impl Gateway {
         let front_proxy = Client::new(address, GATEWAY_HOST, certs.cluster.roots(), Some(&certs.front_proxy_client()));
         api.register(address, &["v1beta1", "v1"]);
         let process = child.id();
-        Ok(Self { child: Mutex::new(child), process, log, address, certs, front_proxy, directory })
+        Ok(Self { child: Mutex::new(child), process, log, port, certs, front_proxy, directory })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.port.address()
     }
 
     /// Its working directory: `kubeconfig`, `token`, `cluster-ca.crt`, `serving.{crt,key}` and what it writes itself.
@@ -190,7 +192,7 @@ impl Gateway {
 
     /// A client of the gateway, for requests that [`Gateway::get`] does not make.
     pub fn client(&self, identity: Option<&Pair>) -> Client {
-        Client::new(self.address, GATEWAY_HOST, self.certs.cluster.roots(), identity)
+        Client::new(self.address(), GATEWAY_HOST, self.certs.cluster.roots(), identity)
     }
 
     /// What it says of itself at /metrics.
@@ -325,12 +327,6 @@ fn write_files(api: &ApiServer, directory: &Directory) -> Result<()> {
     fs::write(directory.file("cluster-ca.crt"), certs.cluster.pem())?;
     certs.gateway().write(directory.path(), "serving")?;
     Ok(())
-}
-
-/// A port that nobody has at this moment. Somebody may take it before the gateway does; the gateway then says so and
-/// ends, and the test fails with that line.
-fn free_address() -> Result<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
 /// Where the gateway's binary is, for tests that run it without a cluster.

@@ -16,5 +16,6 @@ pub mod frames;
 pub mod gateway;
 pub mod kubectl;
 pub mod metrics;
+pub mod port;
 pub mod serve;
 pub mod table;

@@ -143,8 +143,10 @@ impl Kubelet {
     pub(super) async fn serve(self: Arc<Self>) {
         let address = self.nodes[self.index].address;
         loop {
-            self.accept().await;
+            let closed = self.accept().await;
+            // The closed listener keeps the port until the next socket has it.
             let held = hold(address);
+            drop(closed);
             let mut cut = self.faults.cut.subscribe();
             while *self.faults.present.lock() == Some(Fault::Refused) {
                 cut.changed().await.expect("the sender lives in self");
@@ -153,8 +155,8 @@ impl Kubelet {
         }
     }
 
-    /// Accepts connections until the listener is closed from outside.
-    async fn accept(self: &Arc<Self>) {
+    /// Accepts connections until the listener is closed from outside, and returns it.
+    async fn accept(self: &Arc<Self>) -> Arc<TcpListener> {
         let listener = self.listener.lock().clone().expect("a kubelet listens before it accepts");
         let mut connections = JoinSet::new();
         loop {
@@ -169,6 +171,7 @@ impl Kubelet {
             }
         }
         self.listener.lock().take();
+        listener
     }
 
     fn close_listener(&self) {
