@@ -14,4 +14,3 @@ mod identity;
 mod listing;
 mod protobuf;
 mod serving;
-mod world;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::protobuf::{Value as Field, all, one, open};
-use super::world::{B, names, shared, status_of};
+use crate::world::{B, names, shared, status_of};
 
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";

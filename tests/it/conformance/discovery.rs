@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::world::{B, shared, status_of};
+use crate::world::{B, shared, status_of};
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 

@@ -10,7 +10,7 @@ use harness::client::Answer;
 use harness::eventually::eventually;
 use serde_json::{Value, json};
 
-use super::world::{B, PATIENCE, World, shared, status_of};
+use crate::world::{B, PATIENCE, World, shared, status_of};
 
 const FORGED: [(&str, &str); 2] = [("x-remote-user", "admin"), ("x-remote-group", "system:masters")];
 

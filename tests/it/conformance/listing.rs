@@ -5,7 +5,7 @@ use std::time::Duration;
 use harness::api_server::ReviewFault;
 use serde_json::json;
 
-use super::world::{B, World, names, shared, status_of};
+use crate::world::{B, World, names, shared, status_of};
 
 /// Row 13 (and 12, the same without the slash).
 #[tokio::test]

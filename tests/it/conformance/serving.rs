@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::world::{B, PATIENCE, World, shared, status_of};
+use crate::world::{B, PATIENCE, World, shared, status_of};
 
 /// Row 76.
 #[tokio::test]

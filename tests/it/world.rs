@@ -1,4 +1,4 @@
-//! The cluster of the table: nodes `node0` (zone=z0), `node1` (z1) and `node2` (z0); pods `web-0`, `-2` and `-4` in
+//! The cluster of the conformance table, which other promises use as well: nodes `node0` (zone=z0), `node1` (z1) and `node2` (z0); pods `web-0`, `-2` and `-4` in
 //! `default`, `-1` and `-3` in `kube-system`, all with the label app=web and the containers `app` and `side`. Everybody
 //! who is known may do everything, but `nobody` may nothing, and `reasoned` is told why not.
 
@@ -18,19 +18,19 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 /// The path of the version that everybody knows.
-pub(super) const B: &str = "/apis/metrics.k8s.io/v1beta1";
+pub(crate) const B: &str = "/apis/metrics.k8s.io/v1beta1";
 /// Long enough for anything that comes at all.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A cluster and its gateway.
-pub(super) struct World {
-    pub(super) gateway: Gateway,
-    pub(super) api: ApiServer,
-    _fleet: Option<Fleet>,
+pub(crate) struct World {
+    pub(crate) gateway: Gateway,
+    pub(crate) api: ApiServer,
+    pub(crate) fleet: Option<Fleet>,
 }
 
 /// The cluster that all tests share which only ask. It is up when it is returned, with usage of every object.
-pub(super) fn shared() -> &'static World {
+pub(crate) fn shared() -> &'static World {
     // Tests have a runtime each; what outlives a test needs one of its own.
     static SHARED: OnceLock<(Runtime, World)> = OnceLock::new();
     let start = || {
@@ -47,7 +47,7 @@ pub(super) fn shared() -> &'static World {
 
 impl World {
     /// The cluster of the table, with usage of every object.
-    pub(super) async fn start(args: &[&str]) -> Self {
+    pub(crate) async fn start(args: &[&str]) -> Self {
         let api = api_server().await;
         let named = named();
         let spec = FleetSpec { nodes: named.len(), named, ..FleetSpec::default() };
@@ -59,7 +59,7 @@ impl World {
             api.objects().apply(Resource::Nodes, [object]);
         }
         let gateway = Gateway::start(&api, args).expect("the binary has been built");
-        let world = Self { gateway, api, _fleet: Some(fleet) };
+        let world = Self { gateway, api, fleet: Some(fleet) };
         let counted = eventually("usage of everything", PATIENCE, async || {
             let (nodes, pods) = (world.count("nodes").await?, world.count("pods").await?);
             ensure!((nodes, pods) == (3, 5), "{nodes} nodes and {pods} pods have usage");
@@ -70,10 +70,10 @@ impl World {
     }
 
     /// A cluster without nodes, in which the gateway answers: for what has nothing to do with usage.
-    pub(super) async fn bare(args: &[&str]) -> Self {
+    pub(crate) async fn bare(args: &[&str]) -> Self {
         let api = api_server().await;
         let gateway = Gateway::start(&api, args).expect("the binary has been built");
-        let world = Self { gateway, api, _fleet: None };
+        let world = Self { gateway, api, fleet: None };
         let admin = world.admin();
         let synced = eventually("an answer of the gateway", PATIENCE, async || {
             let answer = world.client(Some(&admin)).get(&format!("{B}/nodes"), &[]).await?;
@@ -90,57 +90,63 @@ impl World {
         Ok(answer.json()["items"].as_array().map_or(0, Vec::len))
     }
 
-    pub(super) fn certs(&self) -> &Certs {
+    pub(crate) fn certs(&self) -> &Certs {
         self.api.certs()
     }
 
     /// P: the front proxy's pair.
-    pub(super) fn front_proxy(&self) -> Pair {
+    pub(crate) fn front_proxy(&self) -> Pair {
         self.certs().front_proxy_client()
     }
 
     /// A: an administrator's pair.
-    pub(super) fn admin(&self) -> Pair {
+    pub(crate) fn admin(&self) -> Pair {
         self.certs().user("admin", &[MASTERS])
     }
 
     /// X: a pair that nobody here vouches for.
-    pub(super) fn stranger(&self) -> Pair {
+    pub(crate) fn stranger(&self) -> Pair {
         self.certs().foreign.client("stranger", &[MASTERS])
     }
 
     /// A client with connections of its own, so that it can be used in any test's runtime.
-    pub(super) fn client(&self, identity: Option<&Pair>) -> Client {
+    pub(crate) fn client(&self, identity: Option<&Pair>) -> Client {
         Client::new(self.gateway.address(), GATEWAY_HOST, self.certs().cluster.roots(), identity)
     }
 
+    /// As [`World::client`], offering only this protocol.
+    pub(crate) fn client_speaking(&self, protocol: &str, identity: Option<&Pair>) -> Client {
+        let roots = self.certs().cluster.roots();
+        Client::with_protocols(self.gateway.address(), GATEWAY_HOST, roots, identity, &[protocol])
+    }
+
     /// GETs `path` as the owner of `identity`.
-    pub(super) async fn get(&self, identity: Option<&Pair>, path: &str, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn get(&self, identity: Option<&Pair>, path: &str, headers: &[(&str, &str)]) -> Answer {
         let headers: Vec<_> = headers.iter().copied().chain([("user-agent", "test/1")]).collect();
         let answer = self.client(identity).get(path, &headers).await;
         answer.unwrap_or_else(|error| panic!("{path}: {error:#}; the log is:\n{}", self.gateway.log()))
     }
 
     /// GETs `path` as an administrator.
-    pub(super) async fn ask(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn ask(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
         self.get(Some(&self.admin()), path, headers).await
     }
 
     /// GETs `path` through the front proxy for `user`, with further headers.
-    pub(super) async fn ask_for(&self, user: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn ask_for(&self, user: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
         let headers: Vec<_> = [("x-remote-user", user)].into_iter().chain(headers.iter().copied()).collect();
         self.get(Some(&self.front_proxy()), path, &headers).await
     }
 
     /// Sends another method than GET, as an administrator.
-    pub(super) async fn send(&self, method: &str, path: &str) -> Answer {
+    pub(crate) async fn send(&self, method: &str, path: &str) -> Answer {
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
         let answer = self.client(Some(&self.admin())).request(method, path, &[], harness::body::Body::empty()).await;
         answer.expect("an answer comes")
     }
 
     /// What the API server was asked about a user's permissions.
-    pub(super) fn reviews_of(&self, user: &str) -> Vec<AccessRequest> {
+    pub(crate) fn reviews_of(&self, user: &str) -> Vec<AccessRequest> {
         self.api.access().access_reviews().into_iter().filter(|review| review.user.name == user).collect()
     }
 }
@@ -169,13 +175,13 @@ fn named() -> Vec<(String, Vec<FleetPod>)> {
 }
 
 /// The names of a list's items, in its order.
-pub(super) fn names(list: &Value) -> Vec<&str> {
+pub(crate) fn names(list: &Value) -> Vec<&str> {
     let items = list["items"].as_array().unwrap_or_else(|| panic!("no items: {list}"));
     items.iter().filter_map(|item| item["metadata"]["name"].as_str()).collect()
 }
 
 /// That the answer is a failure's Status of this code and reason; its message is returned.
-pub(super) fn status_of(answer: &Answer, code: u16, reason: &str) -> String {
+pub(crate) fn status_of(answer: &Answer, code: u16, reason: &str) -> String {
     let shown = String::from_utf8_lossy(&answer.body);
     assert_eq!(answer.status.as_u16(), code, "{shown}");
     let status = answer.json();
