@@ -32,6 +32,7 @@ use hyper::body::Incoming;
 use parking_lot::Mutex;
 use rustls::ServerConfig;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tokio_util::task::TaskTracker;
 
@@ -49,6 +50,9 @@ use access::ReviewKind;
 use aggregator::Aggregator;
 use read::Question;
 
+/// A process that another test is just starting has the closed listener for a moment, until it becomes its program.
+const INHERITED: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(10);
 /// How many requests are remembered.
 const REMEMBERED_REQUESTS: usize = 10_000;
 
@@ -167,8 +171,15 @@ impl ApiServer {
     /// Where the system refuses to listen on it.
     pub async fn start_again(&self) -> io::Result<()> {
         let mut listener = self.listener.lock().await;
-        if listener.is_none() {
-            *listener = Some(listen(self.address(), self.tls.clone(), &self.shared).await?);
+        let deadline = Instant::now() + INHERITED;
+        while listener.is_none() {
+            match listen(self.address(), self.tls.clone(), &self.shared).await {
+                Ok(again) => *listener = Some(again),
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => {
+                    tokio::time::sleep(POLL).await;
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
