@@ -63,7 +63,7 @@ async fn a_serving_certificate_that_cannot_be_used_is_told_of_once_and_not_shown
     let ca = &cluster.api.certs().cluster;
     let directory = cluster.gateway.directory();
     let key = std::fs::read(directory.file("serving.key"))?;
-    let complaint = "serving certificate not replaced, the one in force stays";
+    let complaint = "not replaced, the one in force stays";
 
     // Half of a rotation: the new certificate is there, its key is not yet.
     let next = ca.server(&[GATEWAY_HOST, "next.invalid"], Validity::Long);
