@@ -53,7 +53,7 @@ use exposition::{Exposition, Format};
 use flow::{Flow, Gate, Shutdown, Turn};
 use probes::Probe;
 use route::{Endpoint, RESOURCE_METRICS, Routed, route};
-use serve::{Busy, Link};
+use serve::{Busy, Link, Standing};
 use wire::discovery::VersionInfo;
 use wire::status::TOO_MANY_REQUESTS;
 use wire::{ApiVersion, Form, NodeItem, PodItem, Status};
@@ -119,8 +119,10 @@ struct Asked<'a> {
 impl Asked<'_> {
     /// What follows for the connection from who sent a request by it.
     fn note_identity(&self, identity: &Identity) {
-        if !identity.user().is_anonymous() || identity.via_front_proxy() {
-            self.link.note_known();
+        if identity.via_front_proxy() {
+            self.link.note_standing(Standing::FrontProxy);
+        } else if !identity.user().is_anonymous() {
+            self.link.note_standing(Standing::Known);
         } else if self.head.version == Version::HTTP_2 {
             // Go's mitigation of the rapid-reset attack: who has not proved who they are gets one answer a connection.
             self.link.hang_up();

@@ -1,6 +1,7 @@
 //! The promises of the gateway, tested on the real binary and a cluster that fits in a process. A module per promise.
 
 mod architecture;
+mod audit;
 mod auth;
 mod config;
 mod conformance;
@@ -10,10 +11,12 @@ mod exposition;
 mod failure;
 mod fleet;
 mod harness;
+mod hostile;
 mod limits;
 mod restart;
 mod robustness;
 mod rotation;
 mod rotation_under_load;
+mod serving;
 mod shutdown;
 mod world;

@@ -50,6 +50,7 @@ use crate::config::ServingConfig;
 use crate::telemetry::Metrics;
 pub use activity::Busy;
 use activity::{Activity, End, IDLE_TIME, Protocol};
+pub use inlet::Standing;
 use inlet::{Heads, Inlet};
 use places::{Place, Places};
 use streams::Streams;
@@ -60,7 +61,8 @@ const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 const HEADER_BYTES: u32 = 1_048_896;
 /// A user in a thousand groups comes with a thousand header lines. Each takes about 100 bytes, however short it is.
 pub(super) const HEADER_LINES: usize = 4_096;
-/// As upstream: windows and frames of HTTP/2.
+/// As upstream: windows and frames of HTTP/2. They bound what is under way, not what is kept: of a request's body
+/// nothing is.
 const WINDOW: u32 = 256 * 1024;
 /// What one stream may have waiting in memory while its client takes nothing: two pieces of a body.
 const SEND_BUFFER: usize = 128 * 1024;
@@ -247,6 +249,7 @@ pub struct Link {
     peer: Peer,
     hang_up: CancellationToken,
     place: Place,
+    activity: Arc<Activity>,
 }
 
 impl Link {
@@ -260,9 +263,11 @@ impl Link {
         self.hang_up.cancel();
     }
 
-    /// The client has proved who it is: the connection is not the first to be closed when there are too many.
-    pub fn note_known(&self) {
+    /// The client has proved who it is: the connection is not the first to be closed when there are too many, and is not
+    /// measured with strangers.
+    pub fn note_standing(&self, standing: Standing) {
         self.place.note_known();
+        self.activity.set_standing(standing);
     }
 }
 
@@ -319,18 +324,18 @@ impl Connection {
         let protocol = if tls.alpn_protocol() == Some(b"h2") { Protocol::Http2 } else { Protocol::Http1 };
         let chain = tls.peer_certificates().unwrap_or_default().to_vec();
         let peer = Peer::new(self.remote.ip().to_canonical(), chain);
-        let link = Arc::new(Link { peer, hang_up: CancellationToken::new(), place });
         let activity = Activity::new(protocol, self.answer_time, self.heads.clone());
-        let stream = TokioIo::new(Inlet::new(stream, Arc::clone(&activity)));
+        let link = Arc::new(Link { peer, hang_up: CancellationToken::new(), place, activity: Arc::clone(&activity) });
+        let stream = TokioIo::new(Inlet::new(stream, activity));
         let service = {
-            let (api, activity, link) = (Arc::clone(&self.api), Arc::clone(&activity), Arc::clone(&link));
+            let (api, link) = (Arc::clone(&self.api), Arc::clone(&link));
             hyper::service::service_fn(move |request: http::Request<Incoming>| {
                 link.place.note_sign_of_life();
-                let (busy, api, link) = (activity.begin(), Arc::clone(&api), Arc::clone(&link));
+                let (busy, api, link) = (link.activity.begin(), Arc::clone(&api), Arc::clone(&link));
                 async move { Ok::<_, std::convert::Infallible>(api.answer(request, &link, busy).await) }
             })
         };
-        let watch = Watch { activity: &activity, link: &link, stop: &stop, last_words: self.answer_time };
+        let watch = Watch { link: &link, stop: &stop, last_words: self.answer_time };
         let outcome = match protocol {
             Protocol::Http1 => watch.over(http1().serve_connection(stream, service)).await,
             Protocol::Http2 => watch.over(self.http2.serve_connection(stream, service)).await,
@@ -343,7 +348,6 @@ impl Connection {
 
 /// Watches over a connection: ends it in good order when it is no longer needed, and at once when it has to be.
 struct Watch<'a> {
-    activity: &'a Activity,
     link: &'a Link,
     stop: &'a CancellationToken,
     /// How long it may take to end in good order.
@@ -376,7 +380,7 @@ impl Watch<'_> {
             () = self.stop.cancelled() => End::Idle,
             () = self.link.hang_up.cancelled() => End::Idle,
             () = self.link.place.evicted() => End::Cut(EVICTED),
-            end = self.activity.end() => end,
+            end = self.link.activity.end() => end,
         }
     }
 }

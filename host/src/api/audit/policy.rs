@@ -288,7 +288,8 @@ impl Reading {
             .map(|(index, resources)| self.group_resources(&format!("{place}.resources[{index}]"), resources))
             .collect();
         let namespaces = raw.namespaces.unwrap_or_default();
-        if !non_resource_urls.is_empty() && !(resources.is_empty() && namespaces.is_empty()) {
+        let is_for_resources = !resources.is_empty() || !namespaces.is_empty();
+        if !non_resource_urls.is_empty() && is_for_resources {
             let why = "rules cannot apply to both regular resources and non-resource URLs";
             self.problems.push(format!("{place}.nonResourceURLs: Invalid value: {non_resource_urls:?}: {why}"));
         }
@@ -336,7 +337,7 @@ impl Reading {
     fn check_urls(&mut self, place: &str, urls: &[String]) {
         for (index, url) in urls.iter().enumerate().filter(|(_, url)| *url != "*") {
             let mut refuse = |why: &str| {
-                self.problems.push(format!("{place}.nonResourceURLs[{index}]: Invalid value: {url:?}: {why}"))
+                self.problems.push(format!("{place}.nonResourceURLs[{index}]: Invalid value: {url:?}: {why}"));
             };
             if !url.starts_with('/') {
                 refuse("non-resource URL rules must begin with a '/' character");

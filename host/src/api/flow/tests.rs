@@ -39,7 +39,8 @@ fn turn(flow: &Flow, head: &Head) -> Option<Turn> {
 
 #[test]
 fn heads_that_two_readers_could_read_differently_are_refused() {
-    let cases: [(&[(&str, &str)], Option<&str>); 8] = [
+    type Lines = &'static [(&'static str, &'static str)];
+    let cases: [(Lines, Option<&str>); 8] = [
         (&[], None),
         (&[("host", "-")], Some("400 Bad Request: missing required Host header")),
         (&[("host", "a"), ("host", "b")], Some("400 Bad Request: too many Host headers")),

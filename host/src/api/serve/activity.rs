@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::inlet::{Heads, Held};
+use super::inlet::{Heads, Held, Standing};
 
 /// As upstream (Go's `http.Server.ReadHeaderTimeout` there).
 pub(super) const HEADER_TIME: Duration = Duration::from_secs(32);
@@ -81,6 +81,11 @@ impl Activity {
             self.changed.notify_one();
         }
         state.held.add(bytes)
+    }
+
+    /// The client has proved who it is.
+    pub(super) fn set_standing(&self, standing: Standing) {
+        self.state.lock().held.set_standing(standing);
     }
 
     /// Counts a request until the guard is dropped, which is when its body is written.

@@ -4,7 +4,8 @@
 //! A user in a thousand groups comes with a head of 100 KiB, and upstream takes one of 1 MiB; ten thousand connections
 //! with half such a head each would be gigabytes. So every connection may have [`FREE`] bytes of heads that are not
 //! answered yet, and whatever goes beyond comes out of one [`Heads`] for all. A connection that finds it empty is
-//! closed; those with heads of the usual size never ask.
+//! closed; those with heads of the usual size never ask. Clients that have proved who they are share another one, so
+//! that nobody else can empty it, and a front proxy, whose connection is everybody's, is not counted at all.
 
 use std::io;
 use std::pin::Pin;
@@ -23,17 +24,36 @@ const ALL_HEADS: usize = 64 << 20;
 
 /// The memory for heads that are larger than usual.
 #[derive(Clone)]
-pub(super) struct Heads(Arc<Semaphore>);
+pub(super) struct Heads {
+    strangers: Arc<Semaphore>,
+    known: Arc<Semaphore>,
+}
 
 impl Heads {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(ALL_HEADS)))
+        Self::of(ALL_HEADS)
     }
+
+    fn of(bytes: usize) -> Self {
+        Self { strangers: Arc::new(Semaphore::new(bytes)), known: Arc::new(Semaphore::new(bytes)) }
+    }
+}
+
+/// Who is at the other end, as far as that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Anybody.
+    Stranger,
+    /// Somebody who has proved who they are.
+    Known,
+    /// A front proxy, which speaks for many.
+    FrontProxy,
 }
 
 /// How many bytes of heads one connection has in memory.
 pub(super) struct Held {
     heads: Heads,
+    standing: Standing,
     bytes: usize,
     /// For what goes beyond [`FREE`].
     reserved: Option<OwnedSemaphorePermit>,
@@ -41,7 +61,17 @@ pub(super) struct Held {
 
 impl Held {
     pub(super) fn new(heads: Heads) -> Self {
-        Self { heads, bytes: 0, reserved: None }
+        Self { heads, standing: Standing::Stranger, bytes: 0, reserved: None }
+    }
+
+    /// From now on the bytes are those of such a client, what there is included.
+    pub(super) fn set_standing(&mut self, standing: Standing) {
+        if self.standing != standing {
+            self.standing = standing;
+            self.reserved = None;
+            // Where there is no room, the next byte says so.
+            let _ = self.add(0);
+        }
     }
 
     /// Counts bytes that have come.
@@ -51,8 +81,13 @@ impl Held {
         if wanted == 0 {
             return Ok(());
         }
+        let heads = match self.standing {
+            Standing::Stranger => &self.heads.strangers,
+            Standing::Known => &self.heads.known,
+            Standing::FrontProxy => return Ok(()),
+        };
         let count = u32::try_from(wanted).map_err(io::Error::other)?;
-        let more = Arc::clone(&self.heads.0).try_acquire_many_owned(count);
+        let more = Arc::clone(heads).try_acquire_many_owned(count);
         let more = more.map_err(|_| io::Error::other("too many large request heads at the same time"))?;
         match &mut self.reserved {
             Some(reserved) => reserved.merge(more),

@@ -126,7 +126,8 @@ fn a_line_is_one_line_whatever_the_request_says() {
 
 #[test]
 fn source_addresses_end_with_the_one_that_nobody_can_forge() {
-    let cases: [(&[(&'static str, &str)], &[&str]); 7] = [
+    type Lines = &'static [(&'static str, &'static str)];
+    let cases: [(Lines, &[&str]); 7] = [
         (&[], &["10.0.0.9"]),
         (&[("x-forwarded-for", "1.2.3.4, nonsense, 2001:db8::1")], &["1.2.3.4", "2001:db8::1", "10.0.0.9"]),
         (&[("x-forwarded-for", "10.0.0.9")], &["10.0.0.9"]),

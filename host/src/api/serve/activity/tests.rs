@@ -63,14 +63,12 @@ async fn signs_of_life_over_http2_are_no_heads() {
 async fn an_answer_that_is_not_taken_is_cut_off_over_http1() {
     let activity = activity(Protocol::Http1);
     drop(activity.begin());
-    let waiting = tokio::spawn({
-        let activity = Arc::clone(&activity);
-        async move { end(&activity).await }
-    });
-    tokio::task::yield_now().await;
-    pass(10).await;
-    let _busy = activity.begin();
-    assert_eq!(waiting.await.unwrap(), (75, End::Cut("the client did not take its answer in time")));
+    let began = async {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        activity.begin()
+    };
+    let ((seconds, ended), _busy) = tokio::join!(end(&activity), began);
+    assert_eq!((seconds, ended), (75, End::Cut("the client did not take its answer in time")));
 }
 
 #[tokio::test(start_paused = true)]
