@@ -4,11 +4,12 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use metrics_gateway::args::{self, UsageError};
+use metrics_gateway::args::{self, Invocation, UsageError};
+use metrics_gateway::config::check::check;
 use metrics_gateway::config::file::RawConfig;
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the repository").to_owned()
 }
 
 /// All files below a directory of the repository that `wanted` picks.
@@ -54,8 +55,9 @@ fn every_fixture_is_used_by_a_test() {
 /// Everything that people read, with its name.
 fn documents() -> Vec<(String, String)> {
     let is_document = |path: &Path| has_extension(path, "md") || has_extension(path, "yaml");
-    let found = files(&root(), &is_document).into_iter().filter(|path| !path.ends_with("tests/fixtures"));
-    found.map(|path| (path.display().to_string(), fs::read_to_string(&path).expect("documents are text"))).collect()
+    let name = |path: &Path| path.strip_prefix(root()).unwrap_or(path).display().to_string();
+    let text = |path: &Path| fs::read_to_string(path).expect("documents are text");
+    files(&root(), &is_document).iter().map(|path| (name(path), text(path))).collect()
 }
 
 /// What stands between backticks on one line.
@@ -63,9 +65,40 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.lines().flat_map(|line| line.split('`').skip(1).step_by(2))
 }
 
+/// The sections of gateway.toml with their keys, as it names them itself to whoever writes none of them.
+fn keys() -> Vec<(&'static str, Vec<String>)> {
+    let known = |section: &&'static str| {
+        let (_, problems) = RawConfig::read("nothing", &format!("[{section}]\nno_key_is_called_like_this = 1\n"));
+        let text = problems.first().map(ToString::to_string).unwrap_or_default();
+        let (_, names) = text.split_once("known are ").unwrap_or_else(|| panic!("no keys are named in {text:?}"));
+        (*section, names.split(", ").map(|name| name.trim_matches('"').to_owned()).collect())
+    };
+    SECTIONS.iter().map(known).collect()
+}
+
+const SECTIONS: [&str; 4] = ["scrape", "history", "api", "serving"];
+
+#[test]
+fn the_readme_shows_every_key_of_gateway_toml_with_its_default() {
+    let readme = fs::read_to_string(root().join("README.md")).expect("it is there");
+    let (_, after) = readme.split_once("```toml\n").expect("it shows a file");
+    let (file, _) = after.split_once("```").expect("and its end");
+    let (raw, problems) = RawConfig::read("README.md", file);
+    assert!(problems.is_empty(), "{problems:?}");
+    for (section, keys) in keys() {
+        let (_, of_section) = file.split_once(&format!("[{section}]\n")).unwrap_or_else(|| panic!("no [{section}]"));
+        let of_section = of_section.split("\n[").next().unwrap_or_default();
+        let shown: Vec<&str> = of_section.lines().filter_map(|line| Some(line.split_once(" = ")?.0)).collect();
+        assert!(keys.iter().all(|key| shown.contains(&&**key)), "[{section}] has {keys:?}, and {shown:?} are shown");
+    }
+    // The manifests' resolution, of which one default is a multiple.
+    let Ok(Invocation::Run(args)) = args::parse(["--metric-resolution=15s".into()]) else { panic!("it can be parsed") };
+    let config = |raw: &RawConfig| format!("{:#?}", check(raw, &args).expect("nothing is wrong with it").config);
+    assert_eq!(config(&raw), config(&RawConfig::default()), "what is shown are the defaults");
+}
+
 #[test]
 fn documents_name_only_keys_and_values_that_gateway_toml_has() {
-    const SECTIONS: [&str; 4] = ["scrape", "history", "api", "serving"];
     let mut checked = 0;
     for (name, text) in documents() {
         for quote in quoted(&text) {
@@ -92,7 +125,10 @@ fn documents_name_only_flags_that_there_are() {
     let mut checked = 0;
     for (name, text) in documents() {
         // Other programs have flags as well; ours are told apart by the documents that speak of nothing else.
-        let is_ours = ["ARCHITECTURE.md", "CHANGELOG.md", "deployment.yaml"].iter().any(|ours| name.ends_with(ours));
+        let is_ours = !name.contains("tests")
+            && ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "deployment.yaml"]
+                .iter()
+                .any(|ours| name.ends_with(ours));
         for word in text.split(|c: char| c.is_whitespace() || "`,;()|".contains(c)).filter(|_| is_ours) {
             let Some(flag) = word.strip_prefix("--").filter(|flag| flag.starts_with(|c: char| c.is_ascii_lowercase()))
             else {
@@ -101,8 +137,9 @@ fn documents_name_only_flags_that_there_are() {
             let flag = flag.split('=').next().unwrap_or_default().trim_end_matches(['.', ':', '*']);
             let parsed = args::parse([OsString::from(format!("--{flag}=x"))]);
             let is_known = !matches!(parsed, Err(UsageError::UnknownFlag(_)));
-            // `--requestheader-*` stands for all that begin so; make targets have arguments of their own.
-            assert!(is_known || flag.ends_with('-') || flag == "once", "{name} names --{flag}");
+            // `--requestheader-*` stands for all that begin so; demo and bench have arguments of their own.
+            let is_of_make = ["once", "server"].contains(&flag);
+            assert!(is_known || flag.ends_with('-') || is_of_make, "{name} names --{flag}");
             checked += 1;
         }
     }
