@@ -1,6 +1,6 @@
 //! The API: a request and the one it came from go in, a response comes out. Looks up, never computes.
 //!
-//! The way of a request: its head is looked at ([`flow`]), it is understood ([`route`]), its sender is identified, it is
+//! The way of a request: its head is looked at ([`flow`]), it is understood ([`mod@route`]), its sender is identified, it is
 //! counted against the limit on requests in flight, it is permitted, and answered; and all that is put on record
 //! ([`audit`]). What a request cannot have is told in the same order as by upstream, so that a caller who may not ask
 //! learns nothing of what there is.
