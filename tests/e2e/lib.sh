@@ -202,6 +202,12 @@ serves_everything() {
 # taken_at PORT PATH: the timestamp of one object, as Unix time
 taken_at() { as_api_server "$1" "/apis/metrics.k8s.io/v1beta1/$2" | jq '.timestamp | fromdate'; }
 
+# has_our_documents: the API server's OpenAPI document says what ours says of both versions
+has_our_documents() {
+    k get --raw /openapi/v2 |
+        jq -e '.paths | has("/apis/metrics.k8s.io/v1beta1/nodes") and has("/apis/metrics.k8s.io/v1/nodes")'
+}
+
 # is_newer PORT PATH THAN
 is_newer() {
     local at

@@ -1,8 +1,5 @@
 # shellcheck shell=bash
-# Objects of metrics.k8s.io can be listed, read, described and explained like any others, by each kubectl there is, and the
-# API server has merged our documents into its own without a complaint.
-
-API_LOG=$RC_DIR/log/kube-apiserver.log
+# Objects of metrics.k8s.io can be listed, read and described like any others, by each kubectl there is.
 
 look() { # KUBECTL..
     local answer resource
@@ -26,15 +23,6 @@ look() { # KUBECTL..
         "$("$@" get pods.metrics.k8s.io -n kube-public 2>&1)"
 }
 
-explain() { # KUBECTL..
-    local answer
-    answer=$("$@" explain nodes.metrics.k8s.io)
-    echo "$answer"
-    contains "explain" NodeMetrics "$answer"
-    contains "explain" timestamp "$answer"
-    contains "explain of a field" usage "$("$@" explain pods.metrics.k8s.io.containers)"
-}
-
 top() { # KUBECTL..
     local encoding=()
     # From 1.21 to 1.2x it has to be said, and later it is the default.
@@ -53,10 +41,3 @@ each_kubectl top
 
 echo "-- documents"
 k get --raw /apis/metrics.k8s.io | jq -c '[.kind, .preferredVersion.version, [.versions[].version]]'
-merged() { k get --raw /openapi/v2 | jq -e '.definitions | keys | map(select(test("metrics.v1.*NodeMetrics$"))) | length > 0'; }
-within 90 "definition of NodeMetrics in the OpenAPI document of the API server" merged
-each_kubectl explain
-# From the start: the gateway answered before the API server was told of it.
-complaints() { grep -i -E 'openapi.*metrics\.k8s\.io.*(fail|error)|(fail|error).*openapi.*metrics\.k8s\.io' "$API_LOG" || true; }
-complaints | tail -n 3
-equal "complaints of the API server about our OpenAPI document" 0 "$(complaints | grep -c . || true)"
