@@ -43,6 +43,10 @@ cluster() { "$E2E/real-cluster" "$@"; }
 # Everything that talks to the cluster does so from its network.
 inside() { nsenter --net="$RC_NETNS" "$@"; }
 
+# As `inside`, in place of the shell that calls it: to be started with `&`, so that $! is the program and not a shell that
+# waits for it and leaves it behind when it is killed.
+become() { exec nsenter --net="$RC_NETNS" "$@"; }
+
 # The kubectl of the cluster's own version, as its administrator.
 k() { inside "$KUBEBUILDER_ASSETS/kubectl" "$@"; }
 
@@ -149,7 +153,7 @@ scrape_job() {
 start_prometheus() {
     local name=$1 port=$2
     shift 2
-    inside "$PROMETHEUS/prometheus" --config.file "$RC_DIR/$name.prometheus.yml" --web.listen-address "127.0.0.1:$port" \
+    become "$PROMETHEUS/prometheus" --config.file "$RC_DIR/$name.prometheus.yml" --web.listen-address "127.0.0.1:$port" \
         "$@" </dev/null >"$RC_DIR/log/$name.log" 2>&1 &
     PROMETHEUS_PIDS+=($!)
     within 20 "readiness of the Prometheus '$name'" inside curl --silent --fail "http://127.0.0.1:$port/-/ready"

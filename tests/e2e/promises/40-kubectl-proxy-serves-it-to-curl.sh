@@ -4,8 +4,8 @@
 # The name matters: kubectl proxy answers to localhost only.
 proxied() { inside curl --silent --show-error --fail --max-time 10 --unix-socket "$RC_DIR/proxy.sock" "http://localhost$1"; }
 
-proxy() { # KUBECTL..
-    "$@" proxy --unix-socket "$RC_DIR/proxy.sock" >"$RC_DIR/log/proxy.log" 2>&1 &
+proxy() { # inside KUBECTL
+    become "${@:2}" proxy --unix-socket "$RC_DIR/proxy.sock" >"$RC_DIR/log/proxy.log" 2>&1 &
     PROXY=$!
     within 10 "answer of kubectl proxy" proxied /version
     equal "nodes through kubectl proxy" "node1 node2" \
