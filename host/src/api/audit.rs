@@ -1,7 +1,7 @@
 //! The record of who asked for what: events of `audit.k8s.io/v1` at level Metadata, as the policy wants them.
 //!
-//! In: a request and whom it comes from ([`Audit::open`]), later whom they act as, whether they may, and what was
-//! answered. Out: a line for each [`Stage`], through a queue to a [`Writer`], which `app` runs. As far as the mode says so
+//! In: a request and whom it comes from (`Audit::open`), later whom they act as, whether they may, and what was
+//! answered. Out: a line for each stage, through a queue to a [`Writer`], which `app` runs. As far as the mode says so
 //! an answer waits until its lines are written, or is not given if they cannot be.
 //!
 //! Absent on purpose: bodies, and events of the moment between an answer's head and its end: a long list counts as

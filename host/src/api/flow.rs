@@ -1,8 +1,8 @@
 //! What every request passes whatever it asks for: the limits on how many are answered at a time, what browsers are told,
 //! what is said while we shut down, and how connections are spread over replicas.
 //!
-//! In: the head of a request. Out: whether it is answered here and now ([`Gate::check`]), the headers that its answer
-//! bears in any case ([`Flow::headers`]), a place among the requests in flight ([`Flow::place_for`]).
+//! In: the head of a request. Out: whether it is answered here and now (`Flow::check`), the headers that its answer
+//! bears in any case (`Flow::headers`), a place among the requests in flight (`Flow::place_for`).
 //!
 //! Absent on purpose: who asks, but for whether they are administrators; what they ask for, but for whether it writes.
 //!
