@@ -12,5 +12,5 @@ mod content;
 mod discovery;
 mod identity;
 mod listing;
-mod protobuf;
+pub(crate) mod protobuf;
 mod serving;

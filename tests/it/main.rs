@@ -13,6 +13,7 @@ mod fleet;
 mod harness;
 mod hostile;
 mod limits;
+mod long_lists;
 mod restart;
 mod robustness;
 mod rotation;

@@ -1,7 +1,7 @@
 //! Documents that clients keep and ask for again: aggregated discovery and OpenAPI. Each bears the hash of its JSON; who
 //! shows that hash is told that nothing has changed.
 //!
-//! In: what the request asks for, as [`route`](super::route) has understood it. Out: an answer. The documents are the same
+//! In: what the request asks for, as [`route`](mod@super::route) has understood it. Out: an answer. The documents are the same
 //! for everyone and for as long as the process lives.
 //!
 //! Absent on purpose: parts of documents (`Range`), and `Last-Modified`, which says less than the hash.

@@ -254,3 +254,6 @@ pub(super) fn joined<'a>(
         Some((name, &**labels, served))
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 //!
 //! In: usage from the store and identities from the cluster, as `model` types; times as arguments. Out: bytes.
 //!
-//! Every object is described once, in the words of an [`encode::Encoder`]: [`metrics`] and [`listing`] what we serve,
+//! Every object is described once, in the words of an `encode::Encoder`: [`metrics`] and [`listing`] what we serve,
 //! [`discovery`] and [`status`] what we say about it. An encoding is an implementation of these words, and adding a field
 //! or a kind adds it to all of them. YAML and indented JSON are made of compact JSON, for they are for people.
 //! [`negotiate`] says which form a client gets. [`openapi`] describes the same objects to clients.

@@ -2,26 +2,26 @@
 
 /// The value of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     Number(u64),
     Bytes(&'a [u8]),
 }
 
 impl<'a> Value<'a> {
-    pub(super) fn bytes(self) -> &'a [u8] {
+    pub(crate) fn bytes(self) -> &'a [u8] {
         match self {
             Self::Bytes(bytes) => bytes,
             Self::Number(number) => panic!("{number} is no message or text"),
         }
     }
 
-    pub(super) fn text(self) -> &'a str {
+    pub(crate) fn text(self) -> &'a str {
         std::str::from_utf8(self.bytes()).expect("text")
     }
 }
 
 /// The fields of a message, in its order.
-pub(super) fn fields(mut message: &[u8]) -> Vec<(u64, Value<'_>)> {
+pub(crate) fn fields(mut message: &[u8]) -> Vec<(u64, Value<'_>)> {
     let mut fields = Vec::new();
     while !message.is_empty() {
         let tag = number(&mut message);
@@ -41,19 +41,19 @@ pub(super) fn fields(mut message: &[u8]) -> Vec<(u64, Value<'_>)> {
 }
 
 /// All values of a field.
-pub(super) fn all(message: &[u8], field: u64) -> Vec<Value<'_>> {
+pub(crate) fn all(message: &[u8], field: u64) -> Vec<Value<'_>> {
     fields(message).into_iter().filter(|(number, _)| *number == field).map(|(_, value)| value).collect()
 }
 
 /// The one value of a field.
-pub(super) fn one(message: &[u8], field: u64) -> Value<'_> {
+pub(crate) fn one(message: &[u8], field: u64) -> Value<'_> {
     let values = all(message, field);
     assert_eq!(values.len(), 1, "field {field} of {message:?}");
     values[0]
 }
 
 /// What is in Kubernetes' envelope: apiVersion, kind, and the message.
-pub(super) fn open(body: &[u8]) -> (&str, &str, &[u8]) {
+pub(crate) fn open(body: &[u8]) -> (&str, &str, &[u8]) {
     let unknown = body.strip_prefix(b"k8s\0").unwrap_or_else(|| panic!("no envelope: {body:?}"));
     let of_type = one(unknown, 1).bytes();
     (one(of_type, 1).text(), one(of_type, 2).text(), one(unknown, 2).bytes())

@@ -1,7 +1,7 @@
 //! NodeMetrics and PodMetrics, and what every object of the API has: described once, for every encoding. Pure.
 //!
 //! In: identities and usage; the response's time becomes `creationTimestamp`, as upstream has it. Out: calls of an
-//! [`Encoder`].
+//! `Encoder`.
 //!
 //! Rule: metrics-server v0.9.0, `pkg/api/{node,pod}.go`; numbers of fields: `k8s.io/metrics` v0.36
 //! `pkg/apis/metrics/v1beta1/generated.proto`, `k8s.io/apimachinery` v0.36 `pkg/apis/meta/v1/generated.proto`. One

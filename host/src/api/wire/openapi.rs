@@ -1,5 +1,5 @@
 //! What OpenAPI says of the API: one document in version 2 for all, and one in version 3 for each version of the group.
-//! Pure; made from the tables in [`models`] and the paths here.
+//! Pure; made from the tables in `models` and the paths here.
 //!
 //! The API server fetches these and merges them into its own, from which `kubectl explain` and validation draw. Names of
 //! definitions, paths and operations are those of metrics-server, so that clients find what they look for; the
