@@ -5,7 +5,7 @@
 //! [`PodUsage`]: mean nanocores over a window, and bytes at its end. The [`WindowPolicy`] picks the window; by default
 //! it lies between the last two samples.
 //!
-//! Each node has a [`history`] of its own, which only the task of that node touches. What follows from it is
+//! Each node has a `history` of its own, which only the task of that node touches. What follows from it is
 //! published per namespace, sorted by name: a list walks one namespace after another and a writer touches only those
 //! of its pods, so nobody ever locks the whole. A reader sees a pod whole, never a mixture of two answers.
 //!
