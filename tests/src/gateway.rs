@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -31,6 +32,8 @@ use crate::port::ReservedPort;
 pub const GATEWAY_TOKEN: &str = "token-of-the-gateway";
 /// How often a condition that nothing announces is looked at.
 const POLL: Duration = Duration::from_millis(25);
+/// How long the log of an ended process is waited for.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// The kernel's unit of CPU times in /proc, the same on every architecture that Rust and Kubernetes share.
 const TICKS_PER_SECOND: u64 = 100;
 
@@ -39,6 +42,8 @@ pub struct Gateway {
     child: Mutex<Child>,
     process: u32,
     log: Log,
+    /// Of its log; they end when all of it is read.
+    readers: [JoinHandle<()>; 2],
     port: ReservedPort,
     certs: Arc<Certs>,
     front_proxy: Client,
@@ -99,12 +104,13 @@ impl Gateway {
         }
         let mut child = command.spawn().with_context(|| format!("starting {}", binary.display()))?;
         let log = Log::default();
-        log.read(child.stderr.take().context("the child has no stderr")?);
-        log.read(child.stdout.take().context("the child has no stdout")?);
+        let errors = log.read(child.stderr.take().context("the child has no stderr")?);
+        let output = log.read(child.stdout.take().context("the child has no stdout")?);
         let front_proxy = Client::new(address, GATEWAY_HOST, certs.cluster.roots(), Some(&certs.front_proxy_client()));
         api.register(address, &["v1beta1", "v1"]);
         let process = child.id();
-        Ok(Self { child: Mutex::new(child), process, log, port, certs, front_proxy, directory })
+        let readers = [errors, output];
+        Ok(Self { child: Mutex::new(child), process, log, readers, port, certs, front_proxy, directory })
     }
 
     /// Where it listens.
@@ -164,6 +170,7 @@ impl Gateway {
                 Err(error) => last = format!("{error:#}"),
             }
             if let Some(status) = self.ended()? {
+                self.read_to_the_end().await;
                 bail!("the gateway ended with {status} before it was ready; its log is:\n{}", self.log());
             }
             sleep(POLL).await;
@@ -243,7 +250,7 @@ impl Gateway {
         Ok(self.child.lock().try_wait()?)
     }
 
-    /// Waits until the process has ended.
+    /// Waits until the process has ended, and its log is complete.
     ///
     /// # Errors
     /// Where it has not in time; the error shows the log.
@@ -251,11 +258,21 @@ impl Gateway {
         let deadline = Instant::now() + within;
         loop {
             if let Some(status) = self.ended()? {
+                self.read_to_the_end().await;
                 return Ok(status);
             }
             if Instant::now() > deadline {
                 bail!("the gateway still runs after {within:?}; its log is:\n{}", self.log());
             }
+            sleep(POLL).await;
+        }
+    }
+
+    /// Waits until what an ended process has written is read. Not for ever: a process that another test is just
+    /// starting may hold the other end of the pipe for a moment.
+    async fn read_to_the_end(&self) {
+        let deadline = Instant::now() + LAST_WORDS;
+        while !self.readers.iter().all(JoinHandle::is_finished) && Instant::now() < deadline {
             sleep(POLL).await;
         }
     }
@@ -363,13 +380,13 @@ impl Default for Log {
 
 impl Log {
     /// Reads to the end, on a thread of its own, because the standard library's pipes block.
-    fn read(&self, from: impl Read + Send + 'static) {
+    fn read(&self, from: impl Read + Send + 'static) -> JoinHandle<()> {
         let log = self.clone();
         std::thread::spawn(move || {
             for line in BufReader::new(from).split(b'\n').map_while(Result::ok) {
                 log.lines.lock().push(String::from_utf8_lossy(&line).into_owned());
                 log.grown.send_modify(|count| *count += 1);
             }
-        });
+        })
     }
 }
