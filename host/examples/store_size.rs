@@ -7,7 +7,6 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use metrics_gateway::config::{ContainerOrder, FallingCounter, HistoryConfig, PodOnTwoNodes, TimestampOf};
-use metrics_gateway::model::policy::LastTwo;
 use metrics_gateway::model::units::{Bytes, CpuNanoseconds, UnixNanos};
 use metrics_gateway::model::{Batch, ContainerSample, LeftOut, NodeName, Sample};
 use metrics_gateway::store::{Rules, Store};
@@ -27,7 +26,6 @@ fn main() {
         },
         container_order: ContainerOrder::ByName,
         resolution: Duration::from_secs(15),
-        window: Box::new(LastTwo),
     });
     for round in 0..3u64 {
         let now = UnixNanos((1_795_212_480 + round * 15) * SECOND);

@@ -22,7 +22,6 @@ use crate::auth::{Door, Reviewers};
 use crate::clock::Clock;
 use crate::config::{Config, KubeletTls};
 use crate::discovery::{self, Cluster};
-use crate::model::policy::LastTwo;
 use crate::model::units::UnixNanos;
 use crate::scrape::kubelet::{ClientOptions, KubeletClient};
 use crate::shutdown::Signals;
@@ -233,7 +232,6 @@ fn build_store(config: &Config) -> Store {
         history: config.history.clone(),
         container_order: config.api.container_order,
         resolution: config.scrape.resolution,
-        window: Box::new(LastTwo),
     })
 }
 

@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod file;
+pub mod policies;
 pub mod problem;
 
 use std::fs::File;

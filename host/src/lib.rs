@@ -8,7 +8,10 @@ pub mod config;
 pub mod model;
 
 pub mod decode;
+pub mod tenants;
+
 pub mod discovery;
+pub mod plugins;
 pub mod scrape;
 pub mod store;
 

@@ -102,6 +102,10 @@ pub struct Node {
     pub name: NodeName,
     /// `metadata.labels`.
     pub labels: Arc<Labels>,
+    /// `metadata.annotations`; those of more than 4 KiB are left out.
+    pub annotations: Labels,
+    /// `spec.providerID`, where it is not empty.
+    pub provider_id: Option<Box<str>>,
     /// The annotation `metrics.k8s.io/resource-metrics-path`, where it is set and not empty.
     pub resource_metrics_path: Option<Box<str>>,
     /// `status.addresses`, in the order of the object.
@@ -110,6 +114,15 @@ pub struct Node {
     pub kubelet_port: Option<u16>,
     /// Whether the condition `Ready` is `True`. Nodes that are not ready are scraped all the same.
     pub ready: bool,
+}
+
+/// What is known of pods and namespaces beside samples.
+pub trait Identities: Send + Sync {
+    /// The labels of a pod; None: no such pod is known (yet), or it does not run.
+    fn pod_labels(&self, pod: PodRef<'_>) -> Option<Arc<Labels>>;
+
+    /// The labels of a namespace; None: it is not known, or namespaces are not watched.
+    fn namespace_labels(&self, namespace: &str) -> Option<Arc<Labels>>;
 }
 
 /// One entry of a node's `status.addresses`.

@@ -235,7 +235,7 @@ impl NodeScraper {
             }
         }
         // The best address is the one the operator meant: its failure is the one to mend.
-        Err(first_error.unwrap_or(ScrapeError::NoAddress(NoAddress { wanted: Vec::new() })))
+        Err(first_error.unwrap_or(ScrapeError::NoAddress(NoAddress::NoneMatched { wanted: Vec::new() })))
     }
 
     /// A candidate that does not answer may take up only its share of the time that is left.

@@ -2,7 +2,7 @@
 //!
 //! In: one [`Batch`] per node and tick, or the news that it is missing. CPU is cumulative, in nanoseconds since the
 //! container started; memory is the working set in bytes; times are Unix nanoseconds. Out: [`Usage`] and
-//! [`PodUsage`]: mean nanocores over a window, and bytes at its end. The [`WindowPolicy`] picks the window; by default
+//! [`PodUsage`]: mean nanocores over a window, and bytes at its end. The window policy picks the window; by default
 //! it lies between the last two samples.
 //!
 //! Each node has a `history` of its own, which only the task of that node touches. What follows from it is
@@ -29,7 +29,7 @@ use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
 use crate::config::{ContainerOrder, FallingCounter, HistoryConfig, PodOnTwoNodes};
-use crate::model::policy::{NoUsage, WindowPolicy};
+use crate::model::policy::{NoUsage, last_two};
 use crate::model::units::{UnixNanos, WindowNanos};
 use crate::model::{Batch, ContainerUsage, NodeName, PodRef, PodUsage, Usage};
 use history::{NodeHistory, PodHistory};
@@ -42,8 +42,6 @@ pub struct Rules {
     pub container_order: ContainerOrder,
     /// The metric resolution: a container younger than this is measured from its start.
     pub resolution: std::time::Duration,
-    /// Turns a history into usage.
-    pub window: Box<dyn WindowPolicy>,
 }
 
 /// Histories by node, usage by name.
@@ -189,7 +187,7 @@ impl Store {
         let Some(sample) = batch.node else { return };
         history.node.push(sample, self.rules.resolution);
         history.node_seen_at = now;
-        match self.rules.window.measure(history.node.samples()) {
+        match last_two(history.node.samples()) {
             Ok(usage) => {
                 self.nodes.write().insert(name.clone(), usage);
             }
@@ -265,7 +263,7 @@ impl Store {
         let mut containers = Vec::with_capacity(pod.containers.len());
         let mut earliest: Option<(UnixNanos, WindowNanos)> = None;
         for container in &pod.containers {
-            let usage = match self.rules.window.measure(container.series.samples()) {
+            let usage = match last_two(container.series.samples()) {
                 Ok(usage) => usage,
                 Err(NoUsage::CounterFell) if self.rules.history.falling_counter == FallingCounter::OmitContainer => {
                     continue;
@@ -347,6 +345,7 @@ impl Put {
         match reason {
             NoUsage::TooFew => self.waiting += 1,
             NoUsage::CounterFell => self.fell += 1,
+            NoUsage::Withheld => {}
         }
     }
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer};
 use tokio_util::sync::CancellationToken;
 
 use super::{Cluster, watch};
-use crate::model::{Node, NodeAddress, NodeName};
+use crate::model::{Labels, Node, NodeAddress, NodeName};
 
 /// Nodes are big, 10 to 30 KB each, and a page is held as text while it is decoded: a hundred are 1 to 3 MB.
 const PAGE: u32 = 100;
@@ -102,6 +102,8 @@ impl<'de> Deserialize<'de> for TrimmedNode {
         let node = Node {
             name: NodeName::new(metadata.name.as_str()),
             labels: Arc::new(metadata.labels.unwrap_or_default().into_iter().collect()),
+            annotations: Labels::default(),
+            provider_id: None,
             resource_metrics_path: path.filter(|path| !path.is_empty()).map(String::into_boxed_str),
             addresses: status.addresses.unwrap_or_default().into_iter().map(NodeAddress::from).collect(),
             kubelet_port: port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0),

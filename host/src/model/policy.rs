@@ -1,23 +1,24 @@
 //! What a policy decides, and the decisions metrics-server makes, which are the defaults here.
 //!
-//! Whoever asks owns the question: the scraper asks an [`AddressPolicy`], the store asks a [`WindowPolicy`]. The
-//! built-in answers are [`PreferredAddresses`] and [`LastTwo`]. Policies are pure: no clock, no I/O, no memory of
-//! earlier questions.
+//! Whoever asks owns the question: the scraper asks an [`AddressPolicy`], the store asks a [`FilterPolicy`] and a
+//! [`WindowPolicy`]. The built-in answers are [`PreferredAddresses`], every container, and [`last_two`]. Policies are
+//! pure: no clock, no I/O, no memory of earlier questions. They always have an answer: what becomes of a plugin that
+//! fails is settled behind these traits.
 //!
 //! Rules: metrics-server v0.9.0, `pkg/scraper/client/resource/client.go` and `pkg/utils/address.go` (addresses),
-//! `pkg/storage/{types,pod,node}.go` (windows).
+//! `pkg/storage/{types,pod,node}.go` (windows); `sdk/wit/policy.wit` for what plugins may answer.
 
 use std::time::Duration;
 
 use super::units::{CpuNanoseconds, Nanocores, UnixNanos, WindowNanos};
-use super::{Node, Sample, Usage};
+use super::{Labels, Node, PodRef, Sample, Usage};
 
 /// Decides at which addresses a node's kubelet is to be asked.
 pub trait AddressPolicy: Send + Sync {
     /// The places to try, best first. Asked when a node appears or changes, not at every scrape.
     ///
     /// # Errors
-    /// [`NoAddress`] where the node has no address that the policy would use.
+    /// [`NoAddress`] where the node has no address that the policy would use, or is not to be asked.
     fn candidates(&self, node: &Node) -> Result<Vec<Candidate>, NoAddress>;
 }
 
@@ -28,14 +29,29 @@ pub struct Candidate {
     pub host: Box<str>,
     /// The TCP port.
     pub port: u16,
+    /// The path of the metrics; None: the node's annotation, or `/metrics/resource`.
+    pub path: Option<Box<str>>,
+    /// The name or IP address that the kubelet's certificate must bear; None: `host`.
+    pub server_name: Option<Box<str>>,
 }
 
-/// No address of the node is one that the policy would use.
+/// Why there is no place to ask a node at.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no address matched types [{}]", wanted.join(" "))]
-pub struct NoAddress {
-    /// The kinds that were looked for, best first.
-    pub wanted: Vec<String>,
+pub enum NoAddress {
+    /// No address of the node is one that the policy would use.
+    #[error("no address matched types [{}]", wanted.join(" "))]
+    NoneMatched {
+        /// The kinds that were looked for, best first.
+        wanted: Vec<String>,
+    },
+    /// A policy decided that the node is not to be asked. That is no failure.
+    #[error("skipped by address policy \"{policy}\": {reason}")]
+    Skipped {
+        /// The policy's name.
+        policy: Box<str>,
+        /// In its words.
+        reason: Box<str>,
+    },
 }
 
 /// Upstream's rule: the first address of the first preferred kind that the node has. The first addresses of the
@@ -58,23 +74,126 @@ impl AddressPolicy for PreferredAddresses {
         let first_of_kind = |kind: &String| node.addresses.iter().find(|address| *address.kind == **kind);
         let mut candidates: Vec<Candidate> = Vec::new();
         for address in self.kinds.iter().filter_map(first_of_kind) {
-            let candidate = Candidate { host: address.address.clone(), port };
+            let candidate = Candidate { host: address.address.clone(), port, path: None, server_name: None };
             if !candidates.contains(&candidate) {
                 candidates.push(candidate);
             }
         }
         candidates.truncate(if self.try_all { usize::MAX } else { 1 });
-        if candidates.is_empty() { Err(NoAddress { wanted: self.kinds.clone() }) } else { Ok(candidates) }
+        if candidates.is_empty() { Err(NoAddress::NoneMatched { wanted: self.kinds.clone() }) } else { Ok(candidates) }
     }
 }
 
-/// Decides over which window usage is computed.
+/// Decides which containers are served.
+pub trait FilterPolicy: Send + Sync {
+    /// One verdict per container, in the order of the pods and of the containers in each: all that the tenant has on
+    /// one node, sorted by namespace and name. Asked when one of them comes or goes or its labels change, not at every
+    /// scrape.
+    fn classify(&self, pods: &[PodIdentity<'_>]) -> Verdicts;
+
+    /// One verdict per series, for those alone whose verdict is by value; `before` holds these verdicts. Asked at every
+    /// scrape. The answers are not by value.
+    fn screen(&self, batch: &SeriesBatch<'_>, before: &[Verdict]) -> Vec<Verdict>;
+}
+
+/// A pod, and those of its containers that its node reports.
+#[derive(Clone, Copy, Debug)]
+pub struct PodIdentity<'a> {
+    /// Namespace and name.
+    pub pod: PodRef<'a>,
+    /// The name of its node.
+    pub node: &'a str,
+    /// Its labels.
+    pub labels: &'a Labels,
+    /// Those of its namespace; None: they are not watched.
+    pub namespace_labels: Option<&'a Labels>,
+    /// Its containers, sorted.
+    pub containers: &'a [&'a str],
+}
+
+/// The answer of a [`FilterPolicy`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdicts {
+    /// One per container.
+    pub verdicts: Vec<Verdict>,
+    /// Whether they may be remembered. What a fallback says in a plugin's place may not: it is asked again.
+    pub are_lasting: bool,
+}
+
+/// What is served of one container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Verdict {
+    /// Whether its CPU rate is served.
+    pub cpu: bool,
+    /// Whether its memory is served.
+    pub memory: bool,
+    /// Which filters of the tenant's chain decide by value at every scrape: a bit for each, the first is the lowest.
+    pub by_value: u8,
+}
+
+impl Verdict {
+    /// All of it is served.
+    pub const KEEP: Self = Self { cpu: true, memory: true, by_value: 0 };
+    /// Nothing of it is served.
+    pub const DROP: Self = Self { cpu: false, memory: false, by_value: 0 };
+    /// CPU alone is served.
+    pub const CPU_ONLY: Self = Self { cpu: true, memory: false, by_value: 0 };
+    /// Memory alone is served.
+    pub const MEMORY_ONLY: Self = Self { cpu: false, memory: true, by_value: 0 };
+
+    /// What is served when both have a say: what neither withholds.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let both = Self { cpu: self.cpu && other.cpu, memory: self.memory && other.memory, by_value: 0 };
+        // What is dropped stays dropped, whatever its values.
+        if both.is_drop() { both } else { Self { by_value: self.by_value | other.by_value, ..both } }
+    }
+
+    /// Whether nothing is served.
+    pub fn is_drop(self) -> bool {
+        !self.cpu && !self.memory
+    }
+}
+
+/// Decides over which window usage is computed. Where a tenant has none, [`last_two`] does.
 pub trait WindowPolicy: Send + Sync {
-    /// The usage that follows from a history of samples, oldest first, `taken_at` strictly rising.
-    ///
-    /// # Errors
-    /// [`NoUsage`] says why nothing can be said.
-    fn measure(&self, history: &[Sample]) -> Result<Usage, NoUsage>;
+    /// How far back samples are kept for it.
+    fn history(&self) -> Duration;
+
+    /// One answer per series.
+    fn measure(&self, batch: &SeriesBatch<'_>) -> Vec<Result<Usage, NoUsage>>;
+}
+
+/// Series of one node: its own, or those of one tenant's containers on it.
+#[derive(Clone, Debug)]
+pub struct SeriesBatch<'a> {
+    /// The name of the node.
+    pub node: &'a str,
+    /// Each with what it is of: either the node's own alone, or containers' alone.
+    pub series: Vec<Series<'a>>,
+}
+
+/// The recent samples of one container or node.
+#[derive(Clone, Copy, Debug)]
+pub struct Series<'a> {
+    /// What it is of.
+    pub subject: Subject<'a>,
+    /// Oldest first, `taken_at` strictly rising. A rise of `started_at` is a restart.
+    pub samples: &'a [Sample],
+}
+
+/// What a series is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject<'a> {
+    /// The node itself.
+    Node,
+    /// A container on it.
+    Container {
+        /// Its pod.
+        pod: PodRef<'a>,
+        /// Its name.
+        name: &'a str,
+    },
 }
 
 /// Why a history yields no usage.
@@ -86,17 +205,18 @@ pub enum NoUsage {
     /// The CPU counter is lower than before, though the container did not restart.
     #[error("its CPU counter fell")]
     CounterFell,
+    /// A window policy answered that nothing is to be served.
+    #[error("its window policy serves nothing of it")]
+    Withheld,
 }
 
-/// Upstream's rule: the rate between the last two samples.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LastTwo;
-
-impl WindowPolicy for LastTwo {
-    fn measure(&self, history: &[Sample]) -> Result<Usage, NoUsage> {
-        let [.., previous, last] = history else { return Err(NoUsage::TooFew) };
-        rate(previous, last)
-    }
+/// Upstream's rule: the rate between the last two samples of a history, oldest first, of one run of the container.
+///
+/// # Errors
+/// [`NoUsage`] says why nothing can be said.
+pub fn last_two(history: &[Sample]) -> Result<Usage, NoUsage> {
+    let [.., previous, last] = history else { return Err(NoUsage::TooFew) };
+    rate(previous, last)
 }
 
 /// Mean rate between two samples.

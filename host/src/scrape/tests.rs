@@ -1,7 +1,7 @@
 use super::*;
 
 fn candidate(host: &str) -> Candidate {
-    Candidate { host: host.into(), port: 10250 }
+    Candidate { host: host.into(), port: 10250, path: None, server_name: None }
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn every_failure_has_a_reason_of_its_own_that_is_fit_for_a_label() {
     let status = |code| ScrapeError::Status { status: http::StatusCode::from_u16(code).unwrap(), hint: "" };
     let (host, detail) = named();
     let errors = [
-        ScrapeError::NoAddress(NoAddress { wanted: vec!["InternalIP".to_owned()] }),
+        ScrapeError::NoAddress(NoAddress::NoneMatched { wanted: vec!["InternalIP".to_owned()] }),
         ScrapeError::Dns { host: host.clone(), source: io() },
         ScrapeError::Connect { address: host.clone(), source: io() },
         ScrapeError::TlsName { host: host.clone(), detail: detail.clone() },

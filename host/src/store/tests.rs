@@ -13,7 +13,6 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::TimestampOf;
 use crate::decode::{self, Form, Reading};
-use crate::model::policy::LastTwo;
 use crate::model::units::{Bytes, CpuNanoseconds, Nanocores};
 use crate::model::{ContainerSample, LeftOut, Sample};
 use generate::{Answer, SECOND, START};
@@ -38,7 +37,6 @@ fn ours() -> Rules {
         },
         container_order: ContainerOrder::ByName,
         resolution: RESOLUTION,
-        window: Box::new(LastTwo),
     }
 }
 

@@ -2,7 +2,6 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::{ContainerOrder, FallingCounter, HistoryConfig, PodOnTwoNodes, TimestampOf};
-use crate::model::policy::LastTwo;
 use crate::model::units::{Bytes, CpuNanoseconds};
 use crate::model::{Batch, ContainerSample, Labels, LeftOut, NodeName, Sample};
 use crate::store::Rules;
@@ -20,7 +19,6 @@ fn store() -> Store {
         },
         container_order: ContainerOrder::ByName,
         resolution: Duration::from_secs(15),
-        window: Box::new(LastTwo),
     })
 }
 
@@ -57,6 +55,8 @@ fn cluster(nodes: &[&str], pods: &[(&str, &str)]) -> Cluster {
         cluster.put_node(Node {
             name: NodeName::new(*name),
             labels: Arc::default(),
+            annotations: Labels::default(),
+            provider_id: None,
             resource_metrics_path: None,
             addresses: Box::default(),
             kubelet_port: None,

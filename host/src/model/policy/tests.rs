@@ -50,7 +50,7 @@ fn a_start_at_or_after_the_earlier_sample_is_another_run() {
 #[test]
 fn the_rate_is_that_between_the_last_two_samples_and_is_truncated() {
     let history = [sample(0, 0, 9 * SECOND), sample(20 * SECOND, 0, 10 * SECOND), sample(23 * SECOND, 0, 11 * SECOND)];
-    let usage = LastTwo.measure(&history).unwrap();
+    let usage = last_two(&history).unwrap();
     // One core-second in three seconds: 333,333,333.3 nanocores.
     assert_eq!((usage.cpu, usage.window), (Nanocores(333_333_333), WindowNanos(3 * SECOND)));
     assert_eq!((usage.taken_at, usage.memory), (UnixNanos(23 * SECOND), Bytes(7)));
@@ -58,34 +58,34 @@ fn the_rate_is_that_between_the_last_two_samples_and_is_truncated() {
 
 #[test]
 fn one_sample_or_none_is_too_few() {
-    assert_eq!(LastTwo.measure(&[]), Err(NoUsage::TooFew));
-    assert_eq!(LastTwo.measure(&[aged(5)]), Err(NoUsage::TooFew));
+    assert_eq!(last_two(&[]), Err(NoUsage::TooFew));
+    assert_eq!(last_two(&[aged(5)]), Err(NoUsage::TooFew));
 }
 
 #[test]
 fn a_window_that_is_empty_or_runs_backwards_yields_no_usage() {
-    assert_eq!(LastTwo.measure(&[sample(5, 0, 1), sample(5, 0, 2)]), Err(NoUsage::TooFew));
-    assert_eq!(LastTwo.measure(&[sample(6, 0, 1), sample(5, 0, 2)]), Err(NoUsage::TooFew));
+    assert_eq!(last_two(&[sample(5, 0, 1), sample(5, 0, 2)]), Err(NoUsage::TooFew));
+    assert_eq!(last_two(&[sample(6, 0, 1), sample(5, 0, 2)]), Err(NoUsage::TooFew));
 }
 
 #[test]
 fn a_counter_or_a_start_that_falls_yields_no_usage() {
-    assert_eq!(LastTwo.measure(&[sample(5, 0, 2), sample(6, 0, 1)]), Err(NoUsage::CounterFell));
+    assert_eq!(last_two(&[sample(5, 0, 2), sample(6, 0, 1)]), Err(NoUsage::CounterFell));
     let with_start = |taken_at: u64, started_at: u64| sample(taken_at * SECOND, started_at, 1);
     let fallen = [with_start(5, 2 * SECOND), with_start(6, 2 * SECOND - 1)];
-    assert_eq!(LastTwo.measure(&fallen), Err(NoUsage::CounterFell));
-    assert_eq!(LastTwo.measure(&[sample(5, 0, 2), sample(6, 0, 2)]).unwrap().cpu, Nanocores(0));
+    assert_eq!(last_two(&fallen), Err(NoUsage::CounterFell));
+    assert_eq!(last_two(&[sample(5, 0, 2), sample(6, 0, 2)]).unwrap().cpu, Nanocores(0));
 }
 
 #[test]
 fn a_start_told_in_whole_seconds_is_the_start_told_more_exactly_before() {
     let series = [sample(5 * SECOND, 2 * SECOND + 345_000_000, 1), sample(6 * SECOND, 2 * SECOND, 9)];
-    assert_eq!(LastTwo.measure(&series).map(|usage| usage.cpu), Ok(Nanocores(8)));
+    assert_eq!(last_two(&series).map(|usage| usage.cpu), Ok(Nanocores(8)));
 }
 
 #[test]
 fn absurd_numbers_stop_at_the_largest_rate() {
-    let usage = LastTwo.measure(&[sample(5, 0, 0), sample(6, 0, u64::MAX)]).unwrap();
+    let usage = last_two(&[sample(5, 0, 0), sample(6, 0, u64::MAX)]).unwrap();
     assert_eq!(usage.cpu, Nanocores(u64::MAX));
 }
 
@@ -95,6 +95,8 @@ fn node(addresses: &[(&str, &str)], kubelet_port: Option<u16>) -> Node {
     Node {
         name: NodeName::new("a"),
         labels: std::sync::Arc::new(Labels::default()),
+        annotations: Labels::default(),
+        provider_id: None,
         resource_metrics_path: None,
         addresses: addresses.iter().map(address).collect(),
         kubelet_port,
