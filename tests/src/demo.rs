@@ -1,12 +1,17 @@
 //! The demo: a whole cluster in this process, the real gateway beside it, and its figures in the terminal.
 //!
-//! In: how large. Out: tables on stdout, progress on stderr, until Ctrl-C or, with `--once`, until the first tables. The
+//! In: how large. Out: tables on stdout, progress on stderr, until Ctrl-C or, with `--once`, until one reload has been
+//! shown. Two tenants' pods do the same; their policies differ, and so do the answers, which stand side by side. The
 //! figures come through the aggregated API, as a client of a cluster would get them. When it ends, for whatever reason,
-//! the gateway ends with it and nothing is left on disk.
+//! the gateway ends with it, and nothing is left on disk but a `--directory` that was asked for.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+mod picture;
+mod policies;
+
+use std::fs;
 use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,12 +25,14 @@ use crate::api_server::{ApiServer, MASTERS};
 use crate::certs::Certs;
 use crate::client::Client;
 use crate::directory::Directory;
+use crate::fleet::Load;
 use crate::fleet::{Fleet, FleetSpec};
-use crate::gateway::Gateway;
-use crate::table;
+use crate::gateway::{self, Gateway};
+use picture::Picture;
+use policies::{FIRST, OURS, PLUGINS, THEIRS};
 
 /// How to call it.
-pub const USAGE: &str = "usage: demo [--once] [--nodes N] [--pods N]";
+pub const USAGE: &str = "usage: demo [--once] [--nodes N] [--pods N] [--directory DIR]";
 
 /// How long the first figures may take: a rate needs two samples, and those are 10 s apart.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -37,14 +44,16 @@ const REFRESH: Duration = Duration::from_secs(3);
 const SHOWN: usize = 12;
 
 /// What was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Print the tables once, whole, and end.
+    /// Print the tables, reload once, print them again, and end.
     pub once: bool,
     /// How many kubelets.
     pub nodes: usize,
-    /// How many pods, all together; rounded up to the same number on every node.
+    /// How many pods, both tenants' together; rounded up to pairs.
     pub pods: usize,
+    /// Where gateway.toml, the plugins and a kubeconfig are put; None: in a directory that goes with the demo.
+    pub directory: Option<PathBuf>,
 }
 
 impl Options {
@@ -53,21 +62,25 @@ impl Options {
     /// # Errors
     /// Where an argument is unknown, or no number, or zero.
     pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Self, String> {
-        let mut options = Self { once: false, nodes: 5, pods: 40 };
+        let mut options = Self { once: false, nodes: 5, pods: 40, directory: None };
         let mut args = args.into_iter();
         while let Some(arg) = args.next() {
             let (name, value) = match arg.split_once('=') {
                 Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
                 None => (arg, None),
             };
-            let mut number = || match value.clone().or_else(|| args.next()).map(|text| text.parse()) {
+            let mut value = || value.clone().or_else(|| args.next());
+            let number = |value: Option<String>| match value.map(|text| text.parse()) {
                 Some(Ok(number)) if number > 0 => Ok(number),
                 _ => Err(format!("{name} needs a number above zero")),
             };
             match name.as_str() {
                 "--once" => options.once = true,
-                "--nodes" => options.nodes = number()?,
-                "--pods" => options.pods = number()?,
+                "--nodes" => options.nodes = number(value())?,
+                "--pods" => options.pods = number(value())?,
+                "--directory" => {
+                    options.directory = Some(value().ok_or("--directory needs a path")?.into());
+                }
                 _ => return Err(format!("unknown argument {name:?}")),
             }
         }
@@ -89,14 +102,11 @@ pub async fn run(options: Options) -> Result<()> {
 }
 
 async fn show(options: Options) -> Result<()> {
+    let once = options.once;
     let cluster = Cluster::start(options).await?;
     let began = Instant::now();
     let first = cluster.first_usage(began).await?;
-    if options.once {
-        print!("{}", first.tables(usize::MAX));
-        return Ok(());
-    }
-    cluster.show_for_ever().await
+    if once { cluster.show_one_reload(&first).await } else { cluster.show_for_ever().await }
 }
 
 /// Everything that runs.
@@ -104,30 +114,69 @@ struct Cluster {
     options: Options,
     gateway: Gateway,
     client: Client,
-    directory: Directory,
+    place: Place,
     _fleet: Fleet,
     _api: ApiServer,
 }
 
+/// Where the demo's files are.
+enum Place {
+    Asked(PathBuf),
+    Own(Directory),
+}
+
+impl Place {
+    fn make(asked: Option<&PathBuf>) -> Result<Self> {
+        let place = match asked {
+            Some(path) => Self::Asked(path.clone()),
+            None => Self::Own(Directory::new("metrics-gateway-demo")?),
+        };
+        let plugins = place.file("plugins");
+        fs::create_dir_all(&plugins).with_context(|| format!("cannot make {}", plugins.display()))?;
+        for name in PLUGINS.map(|name| format!("{name}.wasm")) {
+            let built = built_plugins()?.join(&name);
+            fs::copy(&built, plugins.join(name))
+                .with_context(|| format!("no plugin {}: run `make plugins`", built.display()))?;
+        }
+        fs::write(place.config(), FIRST)?;
+        Ok(place)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        match self {
+            Self::Asked(path) => path.join(name),
+            Self::Own(directory) => directory.file(name),
+        }
+    }
+
+    fn config(&self) -> PathBuf {
+        self.file("gateway.toml")
+    }
+}
+
+/// `make plugins` puts them beside the profiles' directories.
+fn built_plugins() -> Result<PathBuf> {
+    let this = std::env::current_exe()?;
+    let target = this.ancestors().nth(2).context("the demo lies in target/<profile>")?;
+    Ok(target.join("plugins"))
+}
+
 impl Cluster {
     async fn start(options: Options) -> Result<Self> {
+        let place = Place::make(options.directory.as_ref())?;
         let certs = Arc::new(Certs::generate());
         let api = ApiServer::start(certs.clone()).await.context("starting the API server")?;
-        let spec = FleetSpec {
-            nodes: options.nodes,
-            pods_per_node: options.pods.div_ceil(options.nodes),
-            namespaces: ["shop", "payments", "kube-system"].map(str::to_owned).to_vec(),
-            ..FleetSpec::default()
-        };
+        let named = policies::pods(options.nodes, options.pods);
+        let spec = FleetSpec { nodes: named.len(), named, load: Load::Twins, ..FleetSpec::default() };
         let fleet = Fleet::start(spec, &certs).await;
         api.add_fleet(&fleet);
         let admin = certs.user("kubernetes-admin", &[MASTERS]);
-        let directory = Directory::new("metrics-gateway-demo")?;
-        api.write_kubeconfig(&directory.file("kubeconfig"), &admin)?;
+        api.write_kubeconfig(&place.file("kubeconfig"), &admin)?;
         let resolution = format!("--metric-resolution={}s", RESOLUTION.as_secs());
-        let gateway = Gateway::start(&api, &[&resolution])?;
+        let config = format!("--config={}", place.config().display());
+        let gateway = Gateway::start(&api, &[&resolution, &config])?;
         let client = api.client(Some(&admin));
-        Ok(Self { options, gateway, client, directory, _fleet: fleet, _api: api })
+        Ok(Self { options, gateway, client, place, _fleet: fleet, _api: api })
     }
 
     /// Waits until every node and pod has usage; of an incomplete picture, the last one counts.
@@ -164,7 +213,46 @@ impl Cluster {
 
     /// How many there really are.
     fn pods(&self) -> usize {
-        self.options.pods.div_ceil(self.options.nodes) * self.options.nodes
+        self.options.pods.div_ceil(2) * 2
+    }
+
+    /// Tables, the reasons, a change of gateway.toml, and the tables after it.
+    async fn show_one_reload(&self, first: &Picture) -> Result<()> {
+        println!("{}", first.tables(usize::MAX));
+        for namespace in [OURS, THEIRS] {
+            println!("{}", self.explain(namespace)?);
+        }
+        println!("Now without payments' filter: its sidecars are served again.\n");
+        let written = Instant::now();
+        replace(&self.place.config(), &policies::second())?;
+        let (after, second) = self.changed(first, written).await?;
+        println!("{}", second.tables(usize::MAX));
+        println!("From the change of gateway.toml to the first differing answer: {} ms", after.as_millis());
+        Ok(())
+    }
+
+    /// Waits until payments is served otherwise, container for container.
+    async fn changed(&self, before: &Picture, written: Instant) -> Result<(Duration, Picture)> {
+        let shape = |picture: &Picture| picture.containers_of(THEIRS);
+        while written.elapsed() < PATIENCE {
+            let picture = self.picture().await?;
+            if shape(&picture).iter().zip(shape(before)).all(|(after, before)| *after > before) {
+                return Ok((written.elapsed(), picture));
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        bail!("the change had no effect in {PATIENCE:?}; the log is:\n{}", self.gateway.log());
+    }
+
+    /// What the gateway itself says on who decides for a namespace.
+    fn explain(&self, namespace: &str) -> Result<String> {
+        let mut command = Command::new(gateway::binary()?);
+        command.args(["config", "explain", namespace]).arg("--config").arg(self.place.config());
+        let output = command.output().context("running `metrics-gateway config explain`")?;
+        if !output.status.success() {
+            bail!("`metrics-gateway config explain` failed: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(format!("$ metrics-gateway config explain {namespace}\n{}", String::from_utf8_lossy(&output.stdout)))
     }
 
     async fn show_for_ever(&self) -> Result<()> {
@@ -193,10 +281,11 @@ impl Cluster {
     }
 
     fn commands(&self) -> String {
-        let kubectl = format!("kubectl --kubeconfig {}", self.directory.file("kubeconfig").display());
+        let kubectl = format!("kubectl --kubeconfig {}", self.place.file("kubeconfig").display());
         let tries = ["top nodes", "top pods -A --containers", "get --raw /apis/metrics.k8s.io/v1beta1/nodes"];
         let lines: String = tries.map(|arguments| format!("  {kubectl} {arguments}\n")).concat();
-        format!("Try, in another terminal:\n{lines}")
+        let config = self.place.config();
+        format!("Try, in another terminal:\n{lines}and change the policies in\n  {}\n", config.display())
     }
 
     async fn picture(&self) -> Result<Picture> {
@@ -219,6 +308,14 @@ async fn items(client: &Client, path: &str) -> Result<Vec<Value>> {
         Value::Array(items) => Ok(items),
         other => bail!("{path} answers {other} as items"),
     }
+}
+
+/// Replaces a file as editors do: whoever reads it sees the old text or the new one.
+fn replace(file: &Path, text: &str) -> Result<()> {
+    let aside = file.with_extension("new");
+    fs::write(&aside, text)?;
+    fs::rename(&aside, file)?;
+    Ok(())
 }
 
 /// A line that says what is waited for: drawn over itself in a terminal, otherwise printed when it changes.
@@ -248,98 +345,6 @@ impl Drop for Progress {
             eprint!("\r\x1b[K");
         }
     }
-}
-
-/// What the API says at one moment.
-struct Picture {
-    nodes: Vec<NodeUsage>,
-    pods: Vec<PodUsage>,
-}
-
-struct NodeUsage {
-    name: String,
-    used: Amounts,
-    capacity: Amounts,
-}
-
-struct PodUsage {
-    namespace: String,
-    name: String,
-    used: Amounts,
-}
-
-/// CPU and memory, in thousand-millionths of a core and of a byte.
-#[derive(Clone, Copy, Default)]
-struct Amounts {
-    cpu: u128,
-    memory: u128,
-}
-
-impl Amounts {
-    fn of(quantities: &Value) -> Self {
-        let amount = |name: &str| quantities[name].as_str().and_then(table::nanos).unwrap_or_default();
-        Self { cpu: amount("cpu"), memory: amount("memory") }
-    }
-
-    fn plus(self, other: Self) -> Self {
-        Self { cpu: self.cpu + other.cpu, memory: self.memory + other.memory }
-    }
-}
-
-impl Picture {
-    fn new(nodes: &[Value], node_metrics: &[Value], pod_metrics: &[Value]) -> Self {
-        let text = |object: &Value, field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
-        let capacities: BTreeMap<String, Amounts> =
-            nodes.iter().map(|node| (text(node, "name"), Amounts::of(&node["status"]["allocatable"]))).collect();
-        let node = |metrics: &Value| {
-            let name = text(metrics, "name");
-            let capacity = capacities.get(&name).copied().unwrap_or_default();
-            NodeUsage { name, used: Amounts::of(&metrics["usage"]), capacity }
-        };
-        let pod = |metrics: &Value| {
-            let containers = metrics["containers"].as_array().into_iter().flatten();
-            let used =
-                containers.map(|container| Amounts::of(&container["usage"])).fold(Amounts::default(), Amounts::plus);
-            PodUsage { namespace: text(metrics, "namespace"), name: text(metrics, "name"), used }
-        };
-        let mut pods: Vec<PodUsage> = pod_metrics.iter().map(pod).collect();
-        pods.sort_by_key(|pod| std::cmp::Reverse(pod.used.cpu));
-        Self { nodes: node_metrics.iter().map(node).collect(), pods }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.nodes.is_empty() || self.pods.is_empty()
-    }
-
-    /// Both tables, each with at most `limit` rows.
-    fn tables(&self, limit: usize) -> String {
-        let node = |node: &NodeUsage| {
-            let cpu_share = table::per_cent(node.used.cpu, node.capacity.cpu);
-            let memory_share = table::per_cent(node.used.memory, node.capacity.memory);
-            let (cpu, memory) = (table::millicores(node.used.cpu), table::mebibytes(node.used.memory));
-            [node.name.clone(), cpu, cpu_share, memory, memory_share]
-        };
-        let pod = |pod: &PodUsage| {
-            let (cpu, memory) = (table::millicores(pod.used.cpu), table::mebibytes(pod.used.memory));
-            [pod.namespace.clone(), pod.name.clone(), cpu, memory]
-        };
-        let nodes: Vec<_> = self.nodes.iter().take(limit).map(node).collect();
-        let pods: Vec<_> = self.pods.iter().take(limit).map(pod).collect();
-        let mut out = table::columns(["NODE", "CPU(cores)", "CPU%", "MEMORY(bytes)", "MEMORY%"], &nodes);
-        out.push_str(&more(self.nodes.len(), limit));
-        out.push('\n');
-        out.push_str(&table::columns(["NAMESPACE", "POD", "CPU(cores)", "MEMORY(bytes)"], &pods));
-        out.push_str(&more(self.pods.len(), limit));
-        out
-    }
-}
-
-fn more(count: usize, limit: usize) -> String {
-    let mut line = String::new();
-    if count > limit {
-        let _ = writeln!(line, "… and {} more", count - limit);
-    }
-    line
 }
 
 #[cfg(test)]

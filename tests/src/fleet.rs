@@ -106,6 +106,9 @@ pub enum Load {
     },
     /// Sines and spikes, different for each container, the same for the same name.
     Waves,
+    /// As `Waves`, but pods of one name do the same in every namespace, and are looked at in the same moments: what
+    /// differs between them is somebody's policy.
+    Twins,
 }
 
 /// What a request must show. A client certificate of the cluster's CA always does.

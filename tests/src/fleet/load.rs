@@ -35,10 +35,10 @@ pub(super) struct Simulation {
 impl Simulation {
     /// The load of one container.
     pub(super) fn container(&self, pod: &FleetPod, container: &str) -> Source {
-        let seed = hash(&[&pod.namespace, &pod.name, container]);
+        let seed = hash(&[self.namespace_of(pod), &pod.name, container]);
         let curve = match self.load {
             Load::Steady { millicores, memory } => Curve::Steady { millicores, memory },
-            Load::Waves => Curve::Waves(Waves::new(seed)),
+            Load::Waves | Load::Twins => Curve::Waves(Waves::new(seed)),
         };
         self.source(seed, curve)
     }
@@ -50,7 +50,12 @@ impl Simulation {
 
     /// When a pod's own figures are read; its containers' are read at times of their own.
     pub(super) fn rhythm(&self, pod: &FleetPod) -> Rhythm {
-        self.beat(hash(&[&pod.namespace, &pod.name]))
+        self.beat(hash(&[self.namespace_of(pod), &pod.name]))
+    }
+
+    /// What of a pod's namespace its figures depend on.
+    fn namespace_of<'a>(&self, pod: &'a FleetPod) -> &'a str {
+        if self.load == Load::Twins { "" } else { &pod.namespace }
     }
 
     fn source(&self, seed: u64, curve: Curve) -> Source {
