@@ -26,7 +26,13 @@ use table::FLAGS;
 use values::{GoDuration, InvalidValue};
 
 /// What is printed below a [`UsageError`].
-pub const USAGE: &str = "Usage:\n  metrics-gateway [flags]";
+pub const USAGE: &str = "Usage:\n  metrics-gateway [flags]\n  metrics-gateway COMMAND …";
+
+/// The words that, in the first place, select a command instead of flags, and what each is for.
+pub const COMMANDS: [(&str, &str); 2] = [
+    ("config", "Check gateway.toml, and explain what it means for whom."),
+    ("plugin", "Make, test and measure plugins."),
+];
 
 /// What the command line asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +43,8 @@ pub enum Invocation {
     Version,
     /// Run.
     Run(Box<Args>),
+    /// Do what these words say, the first of which is one of [`COMMANDS`].
+    Command(Vec<OsString>),
 }
 
 /// The flags that have an effect or are checked, as they were written; empty texts stand for "not given". Each field
@@ -169,6 +177,11 @@ pub enum UsageError {
 /// # Errors
 /// The first thing that is wrong, as pflag stops there as well.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Invocation, UsageError> {
+    let words: Vec<OsString> = words.into_iter().collect();
+    // In the first place alone: everywhere else the word may be the value of a flag.
+    if words.first().is_some_and(|first| COMMANDS.iter().any(|(command, _)| first == command)) {
+        return Ok(Invocation::Command(words));
+    }
     let words = words.into_iter().map(|word| word.into_string().map_err(UsageError::NotText));
     let words: Vec<String> = words.collect::<Result<_, _>>()?;
     let mut reading = Reading::new(words);

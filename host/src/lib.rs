@@ -22,5 +22,8 @@ pub mod tick;
 
 pub mod app;
 
+pub mod authoring;
+pub mod command;
+
 pub mod shutdown;
 pub mod telemetry;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use metrics_gateway::app::App;
 use metrics_gateway::args::{self, Invocation};
+use metrics_gateway::command;
 use metrics_gateway::config::{self, Config};
 use metrics_gateway::shutdown::Signals;
 use metrics_gateway::telemetry;
@@ -14,6 +15,7 @@ fn main() -> ExitCode {
     match args::parse(std::env::args_os().skip(1)) {
         Ok(Invocation::Help(text)) => print(&text),
         Ok(Invocation::Version) => print(concat!("v", env!("CARGO_PKG_VERSION"))),
+        Ok(Invocation::Command(words)) => command::run(words),
         Ok(Invocation::Run(args)) => match config::load(&args) {
             Ok((config, warnings)) => run(config, &warnings),
             Err(problems) => refuse(&problems.to_string()),

@@ -13,6 +13,10 @@ pub(super) fn help() -> String {
         "metrics-gateway: a drop-in for Kubernetes metrics-server whose policies are plugins\n\n{}\n",
         super::USAGE
     );
+    text.push_str("\nCommands, each with a --help of its own:\n\n");
+    for (command, what) in super::COMMANDS {
+        text.push_str(&format!("  {command:10}   {what}\n"));
+    }
     for section in Section::ALL {
         text.push_str(&format!("\n{} flags:\n\n", section.title()));
         let lines: Vec<(String, String)> =

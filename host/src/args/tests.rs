@@ -250,3 +250,16 @@ fn version_is_asked_for_unless_the_line_is_wrong() {
     assert_eq!(parse(words("--version --metric-resolution=1s")), Ok(Invocation::Version));
     assert_eq!(refused("--version --foo"), "unknown flag: --foo");
 }
+
+#[test]
+fn a_command_is_one_in_the_first_place_alone() {
+    let command = vec![OsString::from("config"), "check".into(), "--metric-resolution=1s".into()];
+    assert_eq!(parse(command.clone()), Ok(Invocation::Command(command)));
+    let Ok(Invocation::Run(args)) = parse(words("--kubeconfig config plugin")) else { panic!("these are flags") };
+    assert_eq!(args.kubeconfig, "config");
+    assert_eq!(args.warnings, ["\"plugin\" is no flag and no flag's value; ignored it"]);
+    let Ok(Invocation::Help(text)) = parse(words("-h")) else { panic!("no help") };
+    for (command, what) in COMMANDS {
+        assert!(text.contains(&format!("  {command}  ")) && text.contains(what), "{command} is missing in\n{text}");
+    }
+}

@@ -1,0 +1,18 @@
+//! `metrics-gateway plugin …`: what plugin authors need.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+/// `metrics-gateway plugin …`
+#[derive(Debug, Subcommand)]
+pub enum PluginCommand {}
+
+/// Does it.
+///
+/// # Errors
+/// With what makes it impossible.
+pub fn run(command: PluginCommand) -> Result<ExitCode> {
+    match command {}
+}

@@ -1,0 +1,55 @@
+//! The commands beside running: `metrics-gateway config …` for operators, `metrics-gateway plugin …` for plugin authors.
+//!
+//! In: the words after the program's name, the first of which is one of [`COMMANDS`](crate::args::COMMANDS). Out: what they print, and an exit
+//! code: 0 where all is well, 1 where what was looked at has problems, 2 where the words make no sense.
+//!
+//! metrics-server has no commands and ignores words that are no flags, so a command is only recognised in the first
+//! place: `--kubeconfig config` stays what it was. What follows is read by clap, because no client knows its texts from
+//! upstream; flags of metrics-server stay with [`args`](crate::args).
+
+mod config;
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::authoring;
+
+/// A command line that begins with a command.
+#[derive(Debug, Parser)]
+#[command(name = "metrics-gateway", disable_help_subcommand = true)]
+enum Command {
+    /// Checks gateway.toml, and explains what it means for whom.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Makes, tests and measures plugins.
+    #[command(subcommand)]
+    Plugin(authoring::PluginCommand),
+}
+
+/// Reads the words after the program's name and does what they ask for.
+pub fn run(words: Vec<OsString>) -> ExitCode {
+    let program = OsString::from("metrics-gateway");
+    let command = match Command::try_parse_from(std::iter::once(program).chain(words)) {
+        Ok(command) => command,
+        Err(error) => return tell(&error),
+    };
+    let done = match command {
+        Command::Config(command) => config::run(command),
+        Command::Plugin(command) => authoring::run(command),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("{error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Help goes to standard output, with 0; a word that makes no sense to standard error, with 2.
+fn tell(error: &clap::Error) -> ExitCode {
+    // Nobody is left to tell where the output is closed.
+    let _ = error.print();
+    let _ = std::io::stdout().flush();
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
