@@ -97,6 +97,30 @@ start_gateway() {
     within 10 "process of the gateway '$name'" test -s "$RC_DIR/$name.pid"
 }
 
+# policies <TOML: the gateway under test is to go by these plugins, tenants and node pools; by none where it is empty.
+# Written as an editor does, so that nobody reads half a file.
+policies() {
+    { printf '%s\n' '[api]' 'resource_metrics = true'; cat; } >"$RC_DIR/gateway.toml.new"
+    mv "$RC_DIR/gateway.toml.new" "$RC_DIR/gateway.toml"
+}
+
+# in_force PORT GENERATION: the gateway goes by this generation
+in_force() {
+    local generation
+    generation=$(counter "$1" metrics_gateway_generation) || return
+    echo "generation $generation is in force"
+    ((generation >= $2))
+}
+
+# apply_policies <TOML: as `policies`, and wait until the gateway under test goes by them
+# shellcheck disable=SC2153 # PORT is set by tests/e2e/run
+apply_policies() {
+    local before
+    before=$(counter "$PORT" metrics_gateway_generation)
+    policies
+    within 10 "generation above $before" in_force "$PORT" $((before + 1))
+}
+
 is_running() { [[ ! -e $RC_DIR/$1.exit ]] && kill -0 "$(cat "$RC_DIR/$1.pid" 2>/dev/null)" 2>/dev/null; }
 
 stop_gateway() { # NAME
