@@ -12,4 +12,7 @@
 //! [`PoliciesConfig`]: crate::config::policies::PoliciesConfig
 //! [`Tenants`]: crate::tenants::Tenants
 
+pub mod artifact;
+pub mod call;
+pub mod engine;
 pub mod wit;
