@@ -11,6 +11,7 @@ pub mod units;
 
 use std::borrow::{Borrow, Cow};
 use std::fmt;
+use std::num::NonZero;
 use std::sync::Arc;
 
 use units::{Bytes, CpuNanoseconds, Nanocores, UnixNanos, WindowNanos};
@@ -225,13 +226,52 @@ pub struct PodUsage {
     pub containers: Box<[ContainerUsage]>,
 }
 
-/// What we serve of one container.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What we serve of one container: its CPU rate, its memory, or both.
+#[derive(Clone, PartialEq, Eq)]
 pub struct ContainerUsage {
     /// The container's name in its pod.
     pub name: Arc<str>,
-    /// Mean CPU rate over the window.
-    pub cpu: Nanocores,
-    /// Working set at the end of the window.
-    pub memory: Bytes,
+    cpu: Figure,
+    memory: Figure,
 }
+
+impl ContainerUsage {
+    /// What is None is withheld by a filter.
+    pub fn new(name: Arc<str>, cpu: Option<Nanocores>, memory: Option<Bytes>) -> Self {
+        Self { name, cpu: Figure::new(cpu.map(|cpu| cpu.0)), memory: Figure::new(memory.map(|memory| memory.0)) }
+    }
+
+    /// Mean CPU rate over the window; None: a filter withholds it.
+    pub fn cpu(&self) -> Option<Nanocores> {
+        self.cpu.get().map(Nanocores)
+    }
+
+    /// Working set at the end of the window; None: a filter withholds it.
+    pub fn memory(&self) -> Option<Bytes> {
+        self.memory.get().map(Bytes)
+    }
+}
+
+impl fmt::Debug for ContainerUsage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {:?}, {:?}", self.name, self.cpu(), self.memory())
+    }
+}
+
+/// A number or its absence in eight bytes, since there is one of these for each figure of each container of a cluster.
+/// It holds the complement, so that the one number it cannot tell from its neighbour is the largest: 18 exabytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Figure(Option<NonZero<u64>>);
+
+impl Figure {
+    fn new(number: Option<u64>) -> Self {
+        Self(number.map(|number| NonZero::new(!number).unwrap_or(NonZero::<u64>::MIN)))
+    }
+
+    fn get(self) -> Option<u64> {
+        self.0.map(|complement| !complement.get())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -274,7 +274,7 @@ impl Store {
                 earliest = Some((usage.taken_at, usage.window));
             }
             let name = Arc::clone(&container.name);
-            containers.push(ContainerUsage { name, cpu: usage.cpu, memory: usage.memory });
+            containers.push(ContainerUsage::new(name, Some(usage.cpu), Some(usage.memory)));
         }
         if self.rules.container_order == ContainerOrder::ByName {
             containers.sort_unstable_by(|a, b| a.name.cmp(&b.name));

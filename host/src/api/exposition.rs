@@ -21,8 +21,8 @@ use std::vec;
 use super::body::Pieces;
 use super::lists::{Place, joined};
 use crate::discovery::{Cluster, Namespace};
-use crate::model::units::{Nanocores, UnixNanos, WindowNanos};
-use crate::model::{Node, PodUsage, Usage};
+use crate::model::units::{Bytes, Nanocores, UnixNanos, WindowNanos};
+use crate::model::{Node, PodUsage};
 use crate::store::Store;
 
 /// In which of Prometheus' two texts.
@@ -186,10 +186,13 @@ impl Exposition {
         for node in nodes {
             let name = node.name.as_str();
             let Some(usage) = self.store.node(name) else { continue };
+            let Some(amount) = family.figure.amount(Some(usage.cpu), Some(usage.memory), usage.window) else {
+                continue;
+            };
             write(out, &[family.name, "{node=\""]);
             write_escaped(out, name);
             write(out, &["\"} "]);
-            write_figure(out, family.figure, &usage);
+            amount.write(out);
             self.write_time(out, usage.taken_at);
             if out.len() >= enough {
                 return true;
@@ -241,6 +244,7 @@ impl Exposition {
     fn write_pod(&self, out: &mut Vec<u8>, family: &Family, namespace: &str, pod: &str, usage: &PodUsage) {
         let PodUsage { taken_at, window, .. } = *usage;
         for container in &usage.containers {
+            let Some(amount) = family.figure.amount(container.cpu(), container.memory(), window) else { continue };
             write(out, &[family.name, "{namespace=\""]);
             write_escaped(out, namespace);
             write(out, &["\",pod=\""]);
@@ -250,8 +254,7 @@ impl Exposition {
                 write_escaped(out, &container.name);
             }
             write(out, &["\"} "]);
-            let usage = Usage { taken_at, window, cpu: container.cpu, memory: container.memory };
-            write_figure(out, family.figure, &usage);
+            amount.write(out);
             self.write_time(out, taken_at);
             if family.subject == Subject::Pod {
                 // Once is enough; and where there is no container, there is nothing whose window it would be.
@@ -294,11 +297,30 @@ fn write(out: &mut Vec<u8>, texts: &[&str]) {
     texts.iter().for_each(|text| out.extend_from_slice(text.as_bytes()));
 }
 
-fn write_figure(out: &mut Vec<u8>, figure: Figure, usage: &Usage) {
-    match (figure, usage) {
-        (Figure::Cpu, Usage { cpu: Nanocores(nanocores), .. }) => write_billionths(out, *nanocores),
-        (Figure::Window, Usage { window: WindowNanos(nanos), .. }) => write_billionths(out, *nanos),
-        (Figure::Memory, Usage { memory, .. }) => write_number(out, memory.0),
+/// A figure, in the unit in which it is written.
+#[derive(Clone, Copy)]
+enum Amount {
+    Billionths(u64),
+    Whole(u64),
+}
+
+impl Figure {
+    /// None where a filter withholds it.
+    fn amount(self, cpu: Option<Nanocores>, memory: Option<Bytes>, window: WindowNanos) -> Option<Amount> {
+        match self {
+            Self::Cpu => cpu.map(|cpu| Amount::Billionths(cpu.0)),
+            Self::Memory => memory.map(|memory| Amount::Whole(memory.0)),
+            Self::Window => Some(Amount::Billionths(window.0)),
+        }
+    }
+}
+
+impl Amount {
+    fn write(self, out: &mut Vec<u8>) {
+        match self {
+            Self::Billionths(number) => write_billionths(out, number),
+            Self::Whole(number) => write_number(out, number),
+        }
     }
 }
 

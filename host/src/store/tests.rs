@@ -196,7 +196,8 @@ impl Scene {
 
     fn pod(&self) -> Option<Seen> {
         let usage = self.store.pod(PodRef { namespace: "a", name: "p" })?;
-        let containers = usage.containers.iter().map(|c| (c.name.to_string(), c.cpu.0 / 1_000_000)).collect();
+        let containers =
+            usage.containers.iter().map(|c| (c.name.to_string(), c.cpu().unwrap().0 / 1_000_000)).collect();
         Some(((usage.taken_at.0.saturating_sub(START)) / SECOND, usage.window.0 / SECOND, containers))
     }
 
@@ -564,15 +565,17 @@ fn usage_between_two_captures_is_what_a_hand_calculation_gives() {
     assert_eq!(twins.taken_at, UnixNanos::from_millis(1_795_212_503_761).unwrap());
     assert_eq!(twins.window, WindowNanos(30_873_000_000));
     // `kubectl top pod` adds first: 79611755 + 30221953 = 109833708 n, 110m; 127639552 B = 121.73 MiB, 121Mi.
-    let all: Vec<_> = twins.containers.iter().map(|container| (container.cpu, container.memory)).collect();
+    let all: Vec<_> =
+        twins.containers.iter().map(|container| (container.cpu().unwrap(), container.memory().unwrap())).collect();
     assert_eq!(as_kubectl_prints(&all), (110, 121));
     assert_eq!((store.container_points(), store.node_points()), (4, 1));
 }
 
 fn check_container(pod: &PodUsage, name: &str, nanocores: u64, bytes: u64, printed: (u64, u64)) {
     let container = pod.containers.iter().find(|container| &*container.name == name).unwrap();
-    assert_eq!((container.cpu, container.memory), (Nanocores(nanocores), Bytes(bytes)), "of {name}");
-    assert_eq!(as_kubectl_prints(&[(container.cpu, container.memory)]), printed, "of {name}");
+    let (cpu, memory) = (container.cpu().unwrap(), container.memory().unwrap());
+    assert_eq!((cpu, memory), (Nanocores(nanocores), Bytes(bytes)), "of {name}");
+    assert_eq!(as_kubectl_prints(&[(cpu, memory)]), printed, "of {name}");
 }
 
 /// Millicores and mebibytes of the sum: kubectl rounds the one up and truncates the other.
@@ -611,7 +614,8 @@ fn readers_beside_writers_see_every_pod_whole() {
                     let is_last = done.load(Ordering::Acquire);
                     for usage in names.iter().filter_map(|name| store.pod(PodRef { namespace: "a", name })) {
                         let round = (usage.taken_at.0 - START) / SECOND;
-                        let memory: Vec<u64> = usage.containers.iter().map(|container| container.memory.0).collect();
+                        let memory: Vec<u64> =
+                            usage.containers.iter().map(|container| container.memory().unwrap().0).collect();
                         assert_eq!(memory, [round + 1; 3], "of one round");
                     }
                     if is_last {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::config::{ContainerOrder, FallingCounter, HistoryConfig, PodOnTwoNodes, TimestampOf};
 use crate::model::units::{Bytes, CpuNanoseconds};
-use crate::model::{Batch, ContainerSample, Labels, LeftOut, NodeName, Sample};
+use crate::model::{Batch, ContainerSample, ContainerUsage, Labels, LeftOut, NodeName, Sample};
 use crate::store::Rules;
 
 /// The first reading, and the second 15.007 s later.
@@ -148,6 +148,28 @@ fn what_the_metrics_api_would_not_list_is_left_out() {
     let pod = r#"namespace="default",pod="web-0""#;
     let node = r#"node="node1""#;
     assert_eq!(subjects, [node, node, node, container, container, pod], "{written}");
+}
+
+#[test]
+fn what_a_filter_withholds_has_no_line() {
+    let exposition = Exposition::new(Arc::new(cluster(&[], &[])), Arc::new(store()), Format::Classic);
+    let (taken_at, window) = (UnixNanos(TIMES[0]), WindowNanos(15_000_000_000));
+    let containers = Box::new([
+        ContainerUsage::new("app".into(), None, Some(Bytes(4096))),
+        ContainerUsage::new("side".into(), Some(Nanocores(250_000_000)), None),
+    ]);
+    let usage = PodUsage { taken_at, window, containers };
+    let written = |figure: Figure| {
+        let mut out = Vec::new();
+        let family = FAMILIES.iter().find(|family| family.subject != Subject::Node && family.figure == figure);
+        exposition.write_pod(&mut out, family.unwrap(), "default", "web-0", &usage);
+        String::from_utf8(out).unwrap().replace("metrics_gateway_", "")
+    };
+    let pod = r#"namespace="default",pod="web-0""#;
+    let line = |name: &str, labels: &str, amount: &str| format!("{name}{{{pod}{labels}}} {amount} 1795212469422\n");
+    assert_eq!(written(Figure::Cpu), line("container_cpu_usage_cores", ",container=\"side\"", "0.25"));
+    assert_eq!(written(Figure::Memory), line("container_memory_working_set_bytes", ",container=\"app\"", "4096"));
+    assert_eq!(written(Figure::Window), line("pod_usage_window_seconds", "", "15"));
 }
 
 #[test]

@@ -137,11 +137,9 @@ fn numbers() -> impl Strategy<Value = u64> {
 }
 
 fn pods() -> impl Strategy<Value = AnyPod> {
-    let container = (texts(), numbers(), numbers()).prop_map(|(name, cpu, memory)| ContainerUsage {
-        name: Arc::from(name),
-        cpu: Nanocores(cpu),
-        memory: Bytes(memory),
-    });
+    let figure = || prop::option::weighted(0.8, numbers());
+    let container = (texts(), figure(), figure())
+        .prop_map(|(name, cpu, memory)| ContainerUsage::new(Arc::from(name), cpu.map(Nanocores), memory.map(Bytes)));
     let usage = (any::<u64>(), numbers(), vec(container, 0..30)).prop_map(|(taken_at, window, containers)| PodUsage {
         taken_at: UnixNanos(taken_at),
         window: WindowNanos(window),

@@ -11,6 +11,7 @@ use super::encode::{Document, Encoder, Field, Text, field};
 use super::metrics::{Describer, Identity, NodeItem, PARTIAL_KIND, Place, PodItem, list_meta};
 use super::negotiate::{Encoding, Form, IncludeObject, Layout, MetaVersion, View};
 use super::{ApiVersion, Resource, cbor, json, protobuf, yaml};
+use crate::model::ContainerUsage;
 use crate::model::units::{Bytes, Nanocores, UnixNanos, WindowNanos};
 
 /// One member of a list.
@@ -202,14 +203,15 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// The cells of a row; those of a pod are sums over its containers.
+    /// The cells of a row; those of a pod are sums over its containers, as far as they are served.
     fn sums(&self) -> (Nanocores, Bytes, WindowNanos) {
         match self {
             Self::Node(NodeItem { usage, .. }) => (usage.cpu, usage.memory, usage.window),
             Self::Pod(PodItem { usage, .. }) => {
-                let cpu = usage.containers.iter().fold(0u64, |sum, container| sum.saturating_add(container.cpu.0));
-                let memory =
-                    usage.containers.iter().fold(0u64, |sum, container| sum.saturating_add(container.memory.0));
+                let cpu = usage.containers.iter().filter_map(ContainerUsage::cpu);
+                let memory = usage.containers.iter().filter_map(ContainerUsage::memory);
+                let cpu = cpu.fold(0u64, |sum, cpu| sum.saturating_add(cpu.0));
+                let memory = memory.fold(0u64, |sum, memory| sum.saturating_add(memory.0));
                 (Nanocores(cpu), Bytes(memory), usage.window)
             }
         }

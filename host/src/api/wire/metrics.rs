@@ -84,7 +84,7 @@ impl Describer {
         self.metadata(encoder, node.identity());
         encoder.time(TIMESTAMP, Some(self.taken.move_to(node.usage.taken_at)));
         encoder.duration(WINDOW, node.usage.window);
-        encoder.amounts(NODE_USAGE, &amounts(node.usage.cpu, node.usage.memory));
+        amounts(encoder, NODE_USAGE, Some(node.usage.cpu), Some(node.usage.memory));
     }
 
     /// A PodMetrics.
@@ -122,11 +122,18 @@ pub(super) const PARTIAL_KIND: &str = "PartialObjectMetadata";
 
 fn container_metrics<E: Encoder>(encoder: &mut E, container: &ContainerUsage) {
     encoder.text(CONTAINER_NAME, &container.name);
-    encoder.amounts(CONTAINER_USAGE, &amounts(container.cpu, container.memory));
+    amounts(encoder, CONTAINER_USAGE, container.cpu(), container.memory());
 }
 
-fn amounts(cpu: Nanocores, memory: Bytes) -> [(Field, Text<'static>); 2] {
-    [(field!("cpu", 0), Text::Cpu(cpu)), (field!("memory", 0), Text::Memory(memory))]
+/// What a filter withholds is no key of the map.
+fn amounts<E: Encoder>(encoder: &mut E, field: Field, cpu: Option<Nanocores>, memory: Option<Bytes>) {
+    let cpu = cpu.map(|cpu| (field!("cpu", 0), Text::Cpu(cpu)));
+    let memory = memory.map(|memory| (field!("memory", 0), Text::Memory(memory)));
+    match (cpu, memory) {
+        (Some(cpu), Some(memory)) => encoder.amounts(field, &[cpu, memory]),
+        (Some(one), None) | (None, Some(one)) => encoder.amounts(field, &[one]),
+        (None, None) => encoder.amounts(field, &[]),
+    }
 }
 
 /// The metadata of an object; of what we do not know or serve, protobuf says that it is empty.

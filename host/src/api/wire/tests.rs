@@ -61,10 +61,8 @@ fn captured_pod(
     window_ms: u64,
     containers: &[(&str, u64, u64)],
 ) -> CapturedPod {
-    let containers = containers.iter().map(|(name, cpu, kibibytes)| ContainerUsage {
-        name: Arc::from(*name),
-        cpu: Nanocores(*cpu),
-        memory: Bytes(kibibytes * 1024),
+    let containers = containers.iter().map(|(name, cpu, kibibytes)| {
+        ContainerUsage::new(Arc::from(*name), Some(Nanocores(*cpu)), Some(Bytes(kibibytes * 1024)))
     });
     let usage =
         PodUsage { taken_at: at(second), window: WindowNanos(window_ms * 1_000_000), containers: containers.collect() };

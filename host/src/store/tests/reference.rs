@@ -88,7 +88,7 @@ impl Storage {
             if earliest.is_none_or(|earliest| usage.taken_at < earliest.taken_at) {
                 earliest = Some(usage);
             }
-            containers.push(ContainerUsage { name: Arc::from(&**name), cpu: usage.cpu, memory: usage.memory });
+            containers.push(ContainerUsage::new(Arc::from(&**name), Some(usage.cpu), Some(usage.memory)));
         }
         let (taken_at, window) = earliest.map(|usage| (usage.taken_at, usage.window)).unwrap_or_default();
         Some(PodUsage { taken_at, window, containers: containers.into() })

@@ -20,9 +20,10 @@ fn time_text(at: UnixNanos) -> String {
     String::from_utf8(Timestamp::new(at).as_bytes().to_vec()).unwrap()
 }
 
-fn expected_usage(cpu: u64, memory: u64) -> Value {
-    let (cpu, memory) = (Nanocores(cpu), Bytes(memory));
-    json!({"cpu": text(|out| quantity::write_cpu(out, cpu)), "memory": text(|out| quantity::write_memory(out, memory))})
+fn expected_usage(cpu: Option<Nanocores>, memory: Option<Bytes>) -> Value {
+    let cpu = cpu.map(|cpu| ("cpu".to_owned(), text(|out| quantity::write_cpu(out, cpu))));
+    let memory = memory.map(|memory| ("memory".to_owned(), text(|out| quantity::write_memory(out, memory))));
+    cpu.into_iter().chain(memory).map(|(name, amount)| (name, Value::from(amount))).collect()
 }
 
 fn pod_text(describer: &mut Describer, item: &PodItem<'_>, place: Place) -> String {
@@ -42,7 +43,7 @@ fn expected_pod(item: &PodItem<'_>, now: UnixNanos) -> Value {
         .containers
         .iter()
         .map(
-            |container| json!({"name": &*container.name, "usage": expected_usage(container.cpu.0, container.memory.0)}),
+            |container| json!({"name": &*container.name, "usage": expected_usage(container.cpu(), container.memory())}),
         )
         .collect();
     let timestamp = (!containers.is_empty()).then(|| time_text(item.usage.taken_at));
@@ -51,11 +52,8 @@ fn expected_pod(item: &PodItem<'_>, now: UnixNanos) -> Value {
 }
 
 fn pod_usages() -> impl Strategy<Value = PodUsage> {
-    let container = (any::<String>(), any::<u64>(), any::<u64>()).prop_map(|(name, cpu, memory)| ContainerUsage {
-        name: Arc::from(name),
-        cpu: Nanocores(cpu),
-        memory: Bytes(memory),
-    });
+    let container = (any::<String>(), any::<Option<u64>>(), any::<Option<u64>>())
+        .prop_map(|(name, cpu, memory)| ContainerUsage::new(Arc::from(name), cpu.map(Nanocores), memory.map(Bytes)));
     (any::<u64>(), any::<u64>(), prop::collection::vec(container, 0..4)).prop_map(|(taken_at, window, containers)| {
         PodUsage { taken_at: UnixNanos(taken_at), window: WindowNanos(window), containers: containers.into() }
     })
@@ -98,7 +96,7 @@ proptest! {
         prop_assert_eq!(&value["metadata"]["name"], &json!(name));
         prop_assert_eq!(value["metadata"]["labels"].as_object().map_or(0, serde_json::Map::len), labels.iter().len());
         prop_assert_eq!(&value["timestamp"], &json!(time_text(usage.taken_at)));
-        prop_assert_eq!(&value["usage"], &expected_usage(cpu, memory));
+        prop_assert_eq!(&value["usage"], &expected_usage(Some(usage.cpu), Some(usage.memory)));
     }
 }
 
@@ -146,10 +144,9 @@ fn measured_pod(index: usize) -> (String, Labels, PodUsage) {
         ("pod-template-hash", "6f8b898f67"),
         ("team", "payments"),
     ];
-    let container = |name: &str, seed: u64| ContainerUsage {
-        name: Arc::from(name),
-        cpu: Nanocores(seed % 2_000_000_000),
-        memory: Bytes(seed % 1_000_000 * 4096),
+    let container = |name: &str, seed: u64| {
+        let (cpu, memory) = (Nanocores(seed % 2_000_000_000), Bytes(seed % 1_000_000 * 4096));
+        ContainerUsage::new(Arc::from(name), Some(cpu), Some(memory))
     };
     let usage = PodUsage {
         taken_at: UnixNanos(1_795_212_550_000_000_000 + seed % 15_000_000_000),
