@@ -2,11 +2,13 @@
 //!
 //! [`args`](crate::args) holds what the command line said, [`file::RawConfig`] what gateway.toml said;
 //! [`check::check`] turns both into one [`Config`] or into every [`Problem`] it found. [`load`] does all of it.
+//! [`policies`] is the part that may change while the gateway runs; [`watch`](mod@watch) tells when.
 
 pub mod check;
 pub mod file;
 pub mod policies;
 pub mod problem;
+pub mod watch;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -17,6 +19,7 @@ use std::time::Duration;
 
 use check::{Checked, check};
 use file::RawConfig;
+use policies::PoliciesConfig;
 pub use problem::{Problem, Problems};
 use regex::Regex;
 
@@ -45,6 +48,31 @@ pub struct Config {
     pub audit: Option<AuditConfig>,
     /// What is logged, and how.
     pub logging: LoggingConfig,
+    /// How plugins are run.
+    pub plugin_engine: PluginEngineConfig,
+    /// Plugins, and whom they decide for.
+    pub policies: PoliciesConfig,
+    /// What is wrong with the policies of the file, where [`OnBadStart::BuiltIn`] says that this is no reason not to
+    /// start; `policies` is empty then.
+    pub policies_set_aside: Option<Problems>,
+}
+
+impl Config {
+    /// The sections of gateway.toml in which `other` differs and which are read at the start only.
+    pub fn sections_that_differ(&self, other: &Self) -> Vec<&'static str> {
+        let sections = |config: &Self| {
+            // By how they print: the expressions among them cannot be compared, and nothing here is hot.
+            [
+                ("scrape", format!("{:?}", config.scrape)),
+                ("history", format!("{:?}", config.history)),
+                ("api", format!("{:?}", config.api)),
+                ("serving", format!("{:?}", config.serving)),
+                ("plugin_engine", format!("{:?}", config.plugin_engine)),
+            ]
+        };
+        let pairs = sections(self).into_iter().zip(sections(other));
+        pairs.filter(|(own, others)| own != others).map(|((name, _), _)| name).collect()
+    }
 }
 
 /// Reads the file of `--config`, if there is one, and checks it together with the command line. The second value
@@ -53,27 +81,65 @@ pub struct Config {
 /// # Errors
 /// Every problem of the file and of the flags.
 pub fn load(args: &Args) -> Result<(Config, Vec<String>), Problems> {
-    let (raw, mut problems) = read_file(&args.config);
+    let text = read(args);
+    let (text, problems) = match text {
+        Ok(text) => (text, Vec::new()),
+        Err(problem) => (None, vec![problem]),
+    };
+    judge(args, text.as_deref().unwrap_or_default(), problems)
+}
+
+/// As [`load`], of a file that says `text`.
+///
+/// # Errors
+/// Every problem of the text and of the flags.
+pub fn load_text(args: &Args, text: &str) -> Result<(Config, Vec<String>), Problems> {
+    judge(args, text, Vec::new())
+}
+
+/// The text of the file of `--config`; None if there is none.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn read(args: &Args) -> Result<Option<String>, Problem> {
+    let file = &args.config;
+    if file.is_empty() {
+        return Ok(None);
+    }
+    let problem = |error| Problem::new(format!("--config: cannot read {file:?}: {error}"));
+    read_bounded(file).map(Some).map_err(problem)
+}
+
+fn judge(args: &Args, text: &str, mut problems: Vec<Problem>) -> Result<(Config, Vec<String>), Problems> {
+    let (raw, found) = RawConfig::read(&args.config, text);
+    problems.extend(found);
     match check(&raw, args) {
         Ok(Checked { config, warnings }) if problems.is_empty() => {
             Ok((config, args.warnings.iter().cloned().chain(warnings).collect()))
         }
-        Ok(_) => Err(Problems(problems)),
+        Ok(_) => set_aside(&raw, args, problems),
         Err(more) => {
             problems.extend(more);
-            Err(Problems(problems))
+            set_aside(&raw, args, problems)
         }
     }
 }
 
-fn read_file(file: &str) -> (RawConfig, Vec<Problem>) {
-    if file.is_empty() {
-        return (RawConfig::default(), Vec::new());
+/// Without its policies, if those alone have problems and the file says that this is no reason not to start.
+fn set_aside(raw: &RawConfig, args: &Args, problems: Vec<Problem>) -> Result<(Config, Vec<String>), Problems> {
+    let is_optional = raw.plugin_engine.on_bad_start.as_ref().is_some_and(|it| it.value == OnBadStart::BuiltIn);
+    if !is_optional || !problems.iter().all(is_of_policies) {
+        return Err(Problems(problems));
     }
-    match read_bounded(file) {
-        Ok(text) => RawConfig::read(file, &text),
-        Err(error) => (RawConfig::default(), vec![Problem::new(format!("--config: cannot read {file:?}: {error}"))]),
-    }
+    let rest = RawConfig { policies: file::policies::RawPolicies::default(), ..raw.clone() };
+    let Checked { config, warnings } = check(&rest, args).map_err(Problems)?;
+    let config = Config { policies_set_aside: Some(Problems(problems)), ..config };
+    Ok((config, args.warnings.iter().cloned().chain(warnings).collect()))
+}
+
+fn is_of_policies(problem: &Problem) -> bool {
+    let section = problem.key().and_then(|key| key.split(['.', '[']).next());
+    matches!(section, Some("plugins" | "node_pool" | "tenant" | "default"))
 }
 
 /// The text of a file of at most 1 MiB, thousands of tenants; whatever is larger is not a gateway.toml.
@@ -263,6 +329,28 @@ pub enum TlsVersion {
     Tls12,
     /// TLS 1.3 only.
     Tls13,
+}
+
+/// How plugins are run, apart from any one of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginEngineConfig {
+    /// `plugin_engine.cache_directory`: where compiled plugins, and those that came from registries, outlast a restart;
+    /// None: nowhere.
+    pub cache_directory: Option<PathBuf>,
+    /// `plugin_engine.workers`: how many threads run plugins.
+    pub workers: NonZeroUsize,
+    /// `plugin_engine.on_bad_start`.
+    pub on_bad_start: OnBadStart,
+}
+
+/// What is done where the policies of gateway.toml cannot be put in force at the start. Afterwards the generation in
+/// force stays in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnBadStart {
+    /// The gateway does not start, and says why.
+    Refuse,
+    /// It starts with the built-in policies, for everyone, and says why.
+    BuiltIn,
 }
 
 /// Who a request comes from.

@@ -10,18 +10,21 @@
 //! they are, because people search for them.
 
 mod audit;
+mod policies;
 mod serving;
 
+use std::fmt;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::file::{Located, RawConfig};
-use super::problem::Problem;
+use super::problem::{Place, Problem};
 use super::{
     ApiConfig, AuthenticationConfig, AuthorizationConfig, Config, ContainerOrder, FallingCounter, HistoryConfig,
-    KubeletTls, KubeletVerify, LogFormat, LoggingConfig, PairFiles, PodOnTwoNodes, RequestHeaderFiles, ScrapeConfig,
-    TimestampOf,
+    KubeletTls, KubeletVerify, LogFormat, LoggingConfig, OnBadStart, PairFiles, PluginEngineConfig, PodOnTwoNodes,
+    RequestHeaderFiles, ScrapeConfig, TimestampOf,
 };
 use crate::args::Args;
 use crate::args::values::GoDuration;
@@ -70,6 +73,9 @@ pub fn check(raw: &RawConfig, args: &Args) -> Result<Checked, Vec<Problem>> {
         authorization: authorization(args, &mut found),
         audit: audit::audit(args, &mut found),
         logging: logging(args, &mut found),
+        plugin_engine: plugin_engine(raw, args, &mut found),
+        policies: policies::policies(raw, args, &mut found),
+        policies_set_aside: None,
     };
     if found.problems.is_empty() { Ok(Checked { config, warnings: found.warnings }) } else { Err(found.problems) }
 }
@@ -114,19 +120,27 @@ impl Findings {
         usize::try_from(number).ok().and_then(NonZeroUsize::new).unwrap_or(NonZeroUsize::MIN)
     }
 
-    fn within(
+    fn within<T: Copy + PartialOrd>(
         &mut self,
-        written: &Option<Located<u64>>,
-        default: u64,
-        range: std::ops::RangeInclusive<u64>,
-        show: fn(&u64) -> String,
-    ) -> u64 {
+        written: &Option<Located<T>>,
+        default: T,
+        range: RangeInclusive<T>,
+        show: fn(&T) -> String,
+    ) -> T {
         let Some(Located { value, place }) = written else { return default };
         if !range.contains(value) {
             let text = format!("{} is not between {} and {}", show(value), show(range.start()), show(range.end()));
-            self.problems.push(Problem::at(place.clone(), text));
+            self.refuse_at(place, text);
         }
         *value
+    }
+
+    fn refuse_at(&mut self, place: &Place, text: impl Into<String>) {
+        self.problems.push(Problem::at(place.clone(), text));
+    }
+
+    fn warn_at(&mut self, place: &Place, text: impl fmt::Display) {
+        self.warn(format!("{place}: {text}"));
     }
 }
 
@@ -323,6 +337,25 @@ fn allowed_path(path: &str, found: &mut Findings) -> String {
         found.refuse(format!("only trailing * allowed in {path:?}"));
     }
     format!("/{path}")
+}
+
+fn plugin_engine(raw: &RawConfig, args: &Args, found: &mut Findings) -> PluginEngineConfig {
+    let raw = &raw.plugin_engine;
+    let directory = raw.cache_directory.as_ref().filter(|written| !written.value.is_empty());
+    PluginEngineConfig {
+        // Nothing is written where nobody asked for it: metrics-server needs no disk but --cert-dir.
+        cache_directory: directory.map(|written| beside_file(args, &written.value)),
+        // Two for the guests of one busy tenant, two for everyone else's; an idle thread costs its stack. The ceiling is
+        // what a machine's cores could still make use of.
+        workers: found.count(&raw.workers, 4, 64),
+        // As metrics-server refuses flags that make no sense: what nobody asked for is not served.
+        on_bad_start: value(&raw.on_bad_start, OnBadStart::Refuse),
+    }
+}
+
+/// A path of gateway.toml: where it is relative, to the directory of the file.
+fn beside_file(args: &Args, path: &str) -> PathBuf {
+    Path::new(&args.config).parent().map_or_else(|| path.into(), |directory| directory.join(path))
 }
 
 fn logging(args: &Args, found: &mut Findings) -> LoggingConfig {

@@ -6,8 +6,11 @@
 //!
 //! The document is walked by hand rather than deserialised, because serde stops at the first fault and an operator
 //! wants all of them. A new key is one line in a `read_*` function, a new section one line in [`RawConfig::read`].
+//! What concerns plugins and whom they decide for is read by [`policies`].
 //!
 //! Absent on purpose: defaults, ranges, and whether values make sense together; see [`check`](mod@super::check).
+
+pub mod policies;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,8 +20,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::{Place, Problem};
-use super::{ContainerOrder, FallingCounter, PodOnTwoNodes, TimestampOf};
+use super::{ContainerOrder, FallingCounter, OnBadStart, PodOnTwoNodes, TimestampOf};
 use crate::args::values::GoDuration;
+use policies::RawPolicies;
 
 /// The file; what is absent was not written.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,6 +35,10 @@ pub struct RawConfig {
     pub api: RawApi,
     /// `[serving]`
     pub serving: RawServing,
+    /// `[plugin_engine]`
+    pub plugin_engine: RawPluginEngine,
+    /// `[plugins]`, `[[node_pool]]`, `[[tenant]]` and `[default]`
+    pub policies: RawPolicies,
 }
 
 /// `[scrape]`
@@ -75,6 +83,17 @@ pub struct RawServing {
     pub max_connections: Option<Located<u64>>,
 }
 
+/// `[plugin_engine]`
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RawPluginEngine {
+    /// Where compiled plugins are kept; empty: nowhere.
+    pub cache_directory: Option<Located<String>>,
+    /// How many threads run plugins.
+    pub workers: Option<Located<u64>>,
+    /// What is done where the policies cannot be put in force at the start.
+    pub on_bad_start: Option<Located<OnBadStart>>,
+}
+
 /// A value and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Located<T> {
@@ -100,6 +119,8 @@ impl RawConfig {
             history: top.section("history").map(read_history).unwrap_or_default(),
             api: top.section("api").map(read_api).unwrap_or_default(),
             serving: top.section("serving").map(read_serving).unwrap_or_default(),
+            plugin_engine: top.section("plugin_engine").map(read_plugin_engine).unwrap_or_default(),
+            policies: policies::read(&mut top),
         };
         top.refuse_the_rest();
         (raw, walk.finish())
@@ -145,6 +166,22 @@ fn read_serving(mut section: Section<'_, '_>) -> RawServing {
     let raw = RawServing { max_connections: section.key("max_connections", whole_number) };
     section.refuse_the_rest();
     raw
+}
+
+fn read_plugin_engine(mut section: Section<'_, '_>) -> RawPluginEngine {
+    let on_bad_start = [("refuse", OnBadStart::Refuse), ("built-in", OnBadStart::BuiltIn)];
+    let raw = RawPluginEngine {
+        cache_directory: section.key("cache_directory", text),
+        workers: section.key("workers", whole_number),
+        on_bad_start: section.key("on_bad_start", |value| one_of(&on_bad_start, value)),
+    };
+    section.refuse_the_rest();
+    raw
+}
+
+fn text(value: &DeValue<'_>) -> Result<String, String> {
+    let text = value.as_str().map(str::to_owned);
+    text.ok_or_else(|| format!("{} is no text (write it in quotes)", shown(value)))
 }
 
 fn whole_number(value: &DeValue<'_>) -> Result<u64, String> {
@@ -210,7 +247,7 @@ struct Walk<'d> {
 
 impl<'d> Walk<'d> {
     fn top<'w>(&'w mut self, table: &'w DeTable<'d>) -> Section<'w, 'd> {
-        Section { walk: self, path: "", table, known: Vec::new() }
+        Section { walk: self, path: String::new(), span: 0..0, table, known: Vec::new() }
     }
 
     fn finish(mut self) -> Vec<Problem> {
@@ -233,36 +270,39 @@ impl<'d> Walk<'d> {
 /// A table of the document, and the keys that were asked of it.
 struct Section<'w, 'd> {
     walk: &'w mut Walk<'d>,
-    /// `history`; empty at the top.
-    path: &'static str,
+    /// `tenant.payments`; empty at the top.
+    path: String,
+    /// Where it begins.
+    span: Range<usize>,
     table: &'w DeTable<'d>,
     known: Vec<&'static str>,
 }
 
-impl<'w, 'd> Section<'w, 'd> {
-    /// The table under a key of the top; None if it is absent or no table.
+impl<'d> Section<'_, 'd> {
+    /// The section under a key of the top; None if it is absent or none.
     fn section(&mut self, name: &'static str) -> Option<Section<'_, 'd>> {
+        self.item(name)?.table("section", &format!("[{name}]"))
+    }
+
+    /// Whatever is under a key; None if it is absent.
+    fn item(&mut self, name: &'static str) -> Option<Item<'_, 'd>> {
         self.known.push(name);
         let (key, value) = entry(self.table, name)?;
-        let Some(table) = value.get_ref().as_table() else {
-            let text = format!("{} is no section (write for example [{name}])", shown(value.get_ref()));
-            self.refuse(key.span(), name, text);
-            return None;
-        };
-        Some(Section { walk: self.walk, path: name, table, known: Vec::new() })
+        let path = self.full(name);
+        Some(Item { walk: self.walk, path, span: key.span(), value: value.get_ref() })
+    }
+
+    /// As [`Section::item`], of a key without which the section means nothing.
+    fn required(&mut self, name: &'static str) -> Option<Item<'_, 'd>> {
+        if entry(self.table, name).is_none() {
+            self.refuse(self.span.clone(), name, "is missing".to_owned());
+        }
+        self.item(name)
     }
 
     /// The value of a key; None if it is absent or not what `read` expects.
     fn key<T>(&mut self, name: &'static str, read: impl Fn(&DeValue<'d>) -> Result<T, String>) -> Option<Located<T>> {
-        self.known.push(name);
-        let (key, value) = entry(self.table, name)?;
-        match read(value.get_ref()) {
-            Ok(value) => Some(Located { value, place: self.walk.place(key.span(), self.full(name)) }),
-            Err(text) => {
-                self.refuse(key.span(), name, text);
-                None
-            }
-        }
+        self.item(name)?.read(read)
     }
 
     /// Whatever was not asked for does not exist.
@@ -284,6 +324,67 @@ impl<'w, 'd> Section<'w, 'd> {
 
     fn full(&self, name: &str) -> String {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+    }
+}
+
+/// A value of the document, of whatever type.
+struct Item<'w, 'd> {
+    walk: &'w mut Walk<'d>,
+    /// `tenant.payments.filter[0]`: as the lists of Kubernetes' messages, counted from zero.
+    path: String,
+    span: Range<usize>,
+    value: &'w DeValue<'d>,
+}
+
+impl<'w, 'd> Item<'w, 'd> {
+    /// The value, if it is what `read` expects.
+    fn read<T>(self, read: impl Fn(&DeValue<'d>) -> Result<T, String>) -> Option<Located<T>> {
+        match read(self.value) {
+            Ok(value) => Some(Located { value, place: self.place() }),
+            Err(text) => {
+                self.refuse(text);
+                None
+            }
+        }
+    }
+
+    /// The table that it should be; `kind` and `example` are for the message if it is none.
+    fn table(self, kind: &str, example: &str) -> Option<Section<'w, 'd>> {
+        match self.value.as_table() {
+            Some(table) => {
+                Some(Section { walk: self.walk, path: self.path, span: self.span, table, known: Vec::new() })
+            }
+            None => {
+                let text = format!("{} is no {kind} (write for example {example})", shown(self.value));
+                self.refuse(text);
+                None
+            }
+        }
+    }
+
+    /// What `read` makes of the elements of the list that it should be.
+    fn each<T>(self, example: &str, mut read: impl FnMut(Item<'_, 'd>) -> Option<T>) -> Vec<T> {
+        let Some(list) = self.value.as_array() else {
+            let text = format!("{} is no list (write for example {example})", shown(self.value));
+            self.refuse(text);
+            return Vec::new();
+        };
+        let mut values = Vec::new();
+        for (at, element) in list.iter().enumerate() {
+            let path = format!("{}[{at}]", self.path);
+            let item = Item { walk: &mut *self.walk, path, span: element.span(), value: element.get_ref() };
+            values.extend(read(item));
+        }
+        values
+    }
+
+    fn place(&self) -> Place {
+        self.walk.place(self.span.clone(), self.path.clone())
+    }
+
+    fn refuse(self, text: String) {
+        let place = self.place();
+        self.walk.problems.push(Problem::at(place, text));
     }
 }
 

@@ -33,6 +33,11 @@ impl Problem {
         Self { place: Some(place), text: text.into() }
     }
 
+    /// The key of the file that it is about, where there is one.
+    pub fn key(&self) -> Option<&str> {
+        self.place.as_ref().map(|place| place.key.as_str())
+    }
+
     /// The line of the file, where there is one.
     pub fn line(&self) -> Option<usize> {
         self.place.as_ref().map(|place| place.line)
