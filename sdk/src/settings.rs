@@ -1,0 +1,123 @@
+//! What an operator sets in `gateway.toml`, as a type of the plugin's own.
+//!
+//! The type derives `Deserialize` and `JsonSchema`. With `#[serde(deny_unknown_fields, default)]` a mistyped name is
+//! refused and every setting may be left out; its documentation comments become the descriptions of the schema.
+
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+
+/// What may serve as the settings of a plugin: every type that derives `Deserialize` and `JsonSchema`.
+pub trait Settings: DeserializeOwned + JsonSchema {}
+
+impl<T: DeserializeOwned + JsonSchema> Settings for T {}
+
+/// The settings of a plugin that has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NoSettings {}
+
+/// Reads settings from the JSON text that the gateway hands over.
+///
+/// # Errors
+/// A sentence that names the setting that is wrong, and says what would do.
+pub fn read<S: Settings>(settings: &str) -> Result<S, String> {
+    let mut deserializer = serde_json::Deserializer::from_str(settings);
+    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let complaint = error.into_inner();
+        if path == "." { format!("{complaint}") } else { format!("\"{path}\": {complaint}") }
+    })
+}
+
+/// The JSON Schema of settings, as JSON text.
+pub fn schema_of<S: Settings>() -> String {
+    let generator = schemars::generate::SchemaSettings::draft2020_12().into_generator();
+    generator.into_root_schema_for::<S>().to_value().to_string()
+}
+
+/// `value`, if it is within `range`.
+///
+/// # Errors
+/// Says by the name of the setting which values would do.
+pub fn in_range<T: PartialOrd + fmt::Display>(
+    name: &str,
+    value: T,
+    range: std::ops::RangeInclusive<T>,
+) -> Result<T, String> {
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    Err(format!("\"{name}\" must be {} to {}, not {value}", range.start(), range.end()))
+}
+
+/// A name, or a pattern of names: `*` stands for any characters, `?` for one. As a setting: a text of 1 to 253 bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern(String);
+
+impl Pattern {
+    /// The pattern that a text writes.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether all of `name` is what the pattern says. Takes time by the product of both lengths at most.
+    pub fn matches(&self, name: &str) -> bool {
+        let (pattern, name) = (self.0.as_bytes(), name.as_bytes());
+        let (mut at, mut reached) = (0, 0);
+        // Where to go on if what follows the latest star turns out not to fit: the star takes one character more.
+        let mut retry: Option<(usize, usize)> = None;
+        while reached < name.len() {
+            match pattern.get(at) {
+                Some(b'*') => {
+                    retry = Some((at + 1, reached));
+                    at += 1;
+                }
+                Some(letter) if *letter == b'?' || *letter == name[reached] => {
+                    at += 1;
+                    reached += 1;
+                }
+                _ => {
+                    let Some((after_star, taken)) = retry else { return false };
+                    retry = Some((after_star, taken + 1));
+                    (at, reached) = (after_star, taken + 1);
+                }
+            }
+        }
+        pattern[at..].iter().all(|letter| *letter == b'*')
+    }
+}
+
+impl<'de> Deserialize<'de> for Pattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if (1..=253).contains(&text.len()) {
+            return Ok(Self(text));
+        }
+        Err(serde::de::Error::custom("want a name or a pattern such as \"istio-*\", of 1 to 253 bytes"))
+    }
+}
+
+impl JsonSchema for Pattern {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Pattern".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "minLength": 1, "maxLength": 253 })
+    }
+}
+
+#[cfg(test)]
+mod tests;
