@@ -13,6 +13,10 @@
 //! [`Tenants`]: crate::tenants::Tenants
 
 pub mod artifact;
+pub mod cache;
 pub mod call;
+pub mod componentize;
+mod contained;
 pub mod engine;
+pub mod line;
 pub mod wit;

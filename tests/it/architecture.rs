@@ -172,11 +172,14 @@ fn foreign_names_stay_in_their_place() {
 }
 
 #[test]
-fn nothing_is_unsafe() {
+fn one_place_is_unsafe_and_no_other() {
     let host = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
     let manifest = fs::read_to_string(host).expect("the workspace has a manifest");
-    assert!(manifest.contains("unsafe_code = \"forbid\""), "{manifest}");
-    let named: Vec<String> =
-        sources().into_iter().filter(|source| source.code.contains("unsafe {")).map(|source| source.path).collect();
-    assert!(named.is_empty(), "{named:?}");
+    assert!(manifest.contains("unsafe_code = \"deny\""), "{manifest}");
+    let named: Vec<String> = sources()
+        .into_iter()
+        .filter(|source| source.code.contains("unsafe {") || source.code.contains("unsafe_code"))
+        .map(|source| source.path)
+        .collect();
+    assert_eq!(named, ["plugins/cache"], "loading compiled plugins, which wasmtime has no other way for");
 }

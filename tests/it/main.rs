@@ -18,6 +18,7 @@ mod restart;
 mod robustness;
 mod rotation;
 mod rotation_under_load;
+mod sandbox;
 mod serving;
 mod shutdown;
 mod world;

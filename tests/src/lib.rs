@@ -14,6 +14,7 @@ pub mod eventually;
 pub mod fleet;
 pub mod frames;
 pub mod gateway;
+pub mod guest;
 pub mod kubectl;
 pub mod metrics;
 pub mod port;
