@@ -12,11 +12,20 @@
 //! [`PoliciesConfig`]: crate::config::policies::PoliciesConfig
 //! [`Tenants`]: crate::tenants::Tenants
 
+pub mod account;
+pub mod address;
+pub mod allowance;
 pub mod artifact;
+pub mod binding;
+pub mod breaker;
 pub mod cache;
 pub mod call;
+pub mod columns;
 pub mod componentize;
+pub mod condition;
 mod contained;
 pub mod engine;
+pub mod filter;
 pub mod line;
+pub mod window;
 pub mod wit;

@@ -2,20 +2,24 @@
 //!
 //! `metrics_server_*` are metrics-server's six families, name for name, label for label and bucket for bucket: its
 //! users' dashboards and its own end-to-end suite know no others, so ours bear the prefix `metrics_gateway_`.
-//! Labels are fixed words or the names of nodes, and a node's series go when the node goes.
+//! Labels are fixed words, the names of nodes, or the names that gateway.toml gives to plugins, tenants and node pools. A
+//! node's series go when the node goes, those of plugins when no configuration in force has them any more ([`rows`]).
+
+pub mod rows;
 
 use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    CounterVec, Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{LogFormat, LoggingConfig};
+use rows::Rows;
 
 /// The registry and everything in it.
 pub struct Metrics {
@@ -54,6 +58,46 @@ pub struct Metrics {
     pub http_connections: IntGauge,
     /// By outcome: lines of the audit log.
     pub audit_events: IntCounterVec,
+    /// Calls of plugins.
+    pub plugins: PluginMetrics,
+    /// Generations of policies.
+    pub generations: GenerationMetrics,
+}
+
+/// What is counted of plugins. `tenant` is the name of a tenant, or `node-pool/` and that of a node pool; `hook` is
+/// `address`, `filter` or `window`, and where a tenant's chain has one plugin several times, the second is `filter-2`.
+///
+/// Series are taken as [`rows`], so that they go with the last configuration that has them.
+pub struct PluginMetrics {
+    /// Hands out the series of the families below.
+    pub rows: Rows,
+    /// By plugin, tenant, hook and outcome: `ok`, `breaker` and `allowance` where the plugin was not asked, or the kind
+    /// of failure.
+    pub calls: IntCounterVec,
+    /// By plugin, tenant and hook: CPU time, that of failed calls included.
+    pub cpu_seconds: CounterVec,
+    /// By plugin and hook: how long calls took by the clock on the wall.
+    pub call_duration: HistogramVec,
+    /// By plugin: the most linear memory that one instance had.
+    pub memory: IntGaugeVec,
+    /// By plugin, tenant and hook: 0 closed, 1 half-open, 2 open.
+    pub breaker_state: IntGaugeVec,
+    /// By plugin, version and digest: 1 for as long as the plugin is bound.
+    pub info: IntGaugeVec,
+    /// By plugin: lines of its log that were too many.
+    pub log_lines_dropped: IntCounterVec,
+}
+
+/// What is told of generations of policies.
+pub struct GenerationMetrics {
+    /// The one in force.
+    pub current: IntGauge,
+    /// By result: `applied`, `refused`, `unchanged`.
+    pub reloads: IntCounterVec,
+    /// When one was last put in force, in Unix seconds.
+    pub last_success: Gauge,
+    /// Whether the latest attempt was not refused.
+    pub is_last_successful: IntGauge,
 }
 
 impl Metrics {
@@ -159,6 +203,8 @@ impl Metrics {
                 "Audit events, by whether they were written or lost",
                 &["outcome"],
             ),
+            plugins: PluginMetrics::new(r),
+            generations: GenerationMetrics::new(r),
             registry: registry.clone(),
         };
         metrics.describe_the_process();
@@ -193,6 +239,104 @@ impl Metrics {
             self.kubelet_requests.with_label_values(&[success]);
         }
     }
+}
+
+impl PluginMetrics {
+    fn new(r: &Registry) -> Self {
+        const BINDING: &[&str] = &["plugin", "tenant", "hook"];
+        Self {
+            rows: Rows::default(),
+            calls: counter_vec(
+                r,
+                "metrics_gateway_plugin_calls_total",
+                "Questions to plugins, by outcome; those of outcome breaker and allowance were not asked",
+                &["plugin", "tenant", "hook", "outcome"],
+            ),
+            cpu_seconds: register(
+                r,
+                CounterVec::new(
+                    Opts::new("metrics_gateway_plugin_cpu_seconds_total", "CPU time of plugins, failed calls included"),
+                    BINDING,
+                ),
+            ),
+            call_duration: register(
+                r,
+                HistogramVec::new(
+                    HistogramOpts::new(
+                        "metrics_gateway_plugin_call_duration_seconds",
+                        "Time from a question to a plugin to its answer or failure",
+                    )
+                    .buckets(plugin_buckets()),
+                    &["plugin", "hook"],
+                ),
+            ),
+            memory: gauge_vec(
+                r,
+                "metrics_gateway_plugin_memory_bytes",
+                "The most linear memory that one instance of the plugin had",
+                &["plugin"],
+            ),
+            breaker_state: gauge_vec(
+                r,
+                "metrics_gateway_plugin_breaker_state",
+                "0: the plugin is asked, 1: one question is tried, 2: it is not asked for a while",
+                BINDING,
+            ),
+            info: gauge_vec(
+                r,
+                "metrics_gateway_plugin_info",
+                "Always 1; the plugins that are bound, with their versions and the SHA-256 of their artifacts",
+                &["plugin", "version", "digest"],
+            ),
+            log_lines_dropped: counter_vec(
+                r,
+                "metrics_gateway_plugin_log_lines_dropped_total",
+                "Lines that plugins logged and that were left out because they were too many",
+                &["plugin"],
+            ),
+        }
+    }
+}
+
+impl GenerationMetrics {
+    fn new(r: &Registry) -> Self {
+        let metrics = Self {
+            current: register(
+                r,
+                IntGauge::new("metrics_gateway_generation", "The generation of policies that is in force"),
+            ),
+            reloads: counter_vec(
+                r,
+                "metrics_gateway_generation_reloads_total",
+                "Attempts to put a new generation of policies in force, by result",
+                &["result"],
+            ),
+            last_success: register(
+                r,
+                Gauge::new(
+                    "metrics_gateway_generation_last_reload_success_timestamp_seconds",
+                    "When a generation of policies was last put in force, in Unix seconds",
+                ),
+            ),
+            is_last_successful: register(
+                r,
+                IntGauge::new(
+                    "metrics_gateway_generation_last_reload_successful",
+                    "0 if the latest attempt to put a new generation in force was refused, otherwise 1",
+                ),
+            ),
+        };
+        // As with requests to kubelets: alerts compare them, so they are there from the start.
+        for result in ["applied", "refused", "unchanged"] {
+            metrics.reloads.with_label_values(&[result]);
+        }
+        metrics
+    }
+}
+
+/// From 10 µs, less than any call takes, in steps of four to 2.6 s, more than the wall limit of the default budgets.
+fn plugin_buckets() -> Vec<f64> {
+    prometheus::exponential_buckets(1e-5, 4.0, 10).expect("start, factor and count are in range")
 }
 
 /// Lets a collector that cannot be cloned pass through [`register`].
@@ -232,6 +376,10 @@ fn counter(registry: &Registry, name: &str, help: &str) -> IntCounter {
 
 fn counter_vec(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
     register(registry, IntCounterVec::new(Opts::new(name, help), labels))
+}
+
+fn gauge_vec(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    register(registry, IntGaugeVec::new(Opts::new(name, help), labels))
 }
 
 fn histogram(registry: &Registry, name: &str, help: &str, buckets: Vec<f64>) -> Histogram {

@@ -8,6 +8,7 @@
 //! Rules: metrics-server v0.9.0, `pkg/scraper/client/resource/client.go` and `pkg/utils/address.go` (addresses),
 //! `pkg/storage/{types,pod,node}.go` (windows); `sdk/wit/policy.wit` for what plugins may answer.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::units::{CpuNanoseconds, Nanocores, UnixNanos, WindowNanos};
@@ -68,9 +69,16 @@ pub struct PreferredAddresses {
     pub try_all: bool,
 }
 
+impl PreferredAddresses {
+    /// The port of a node's kubelet, where nobody says another.
+    pub fn port_of(&self, node: &Node) -> u16 {
+        node.kubelet_port.filter(|_| self.use_node_status_port).unwrap_or(self.port)
+    }
+}
+
 impl AddressPolicy for PreferredAddresses {
     fn candidates(&self, node: &Node) -> Result<Vec<Candidate>, NoAddress> {
-        let port = node.kubelet_port.filter(|_| self.use_node_status_port).unwrap_or(self.port);
+        let port = self.port_of(node);
         let first_of_kind = |kind: &String| node.addresses.iter().find(|address| *address.kind == **kind);
         let mut candidates: Vec<Candidate> = Vec::new();
         for address in self.kinds.iter().filter_map(first_of_kind) {
@@ -194,6 +202,16 @@ pub enum Subject<'a> {
         /// Its name.
         name: &'a str,
     },
+}
+
+impl fmt::Display for Subject<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Node => f.write_str("the node itself"),
+            // Names come from kubelets: quoted, so that none can break out of its line.
+            Self::Container { pod, name } => write!(f, "container {:?}", format_args!("{pod}/{name}").to_string()),
+        }
+    }
 }
 
 /// Why a history yields no usage.

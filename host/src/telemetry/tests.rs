@@ -53,3 +53,12 @@ fn a_node_that_is_gone_leaves_no_series() {
     metrics.forget_node("gone");
     assert!(!text_of(&metrics).contains("gone"), "{}", text_of(&metrics));
 }
+
+#[test]
+fn results_of_reloads_are_told_from_the_start_and_plugins_only_where_there_are_some() {
+    let text = text_of(&Metrics::new(Duration::from_secs(15)));
+    for result in ["applied", "refused", "unchanged"] {
+        assert!(text.contains(&format!("metrics_gateway_generation_reloads_total{{result=\"{result}\"}} 0")), "{text}");
+    }
+    assert!(!text.contains("metrics_gateway_plugin_"), "{text}");
+}
