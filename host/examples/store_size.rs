@@ -34,7 +34,7 @@ fn main() {
             let batch = batch(node, now, round);
             let name = NodeName::new(format!("node-{node:05}"));
             let start = Instant::now();
-            store.put(&name, &batch, now);
+            store.put(&name, &batch, now, None);
             spent += start.elapsed();
         }
         println!("round {round}: {:.1} us a put of {PODS} pods", spent.as_secs_f64() * 1e6 / nodes as f64);

@@ -1,16 +1,18 @@
 //! Turns the recent samples of each container and node into usage, and keeps that for the readers.
 //!
-//! In: one [`Batch`] per node and tick, or the news that it is missing. CPU is cumulative, in nanoseconds since the
-//! container started; memory is the working set in bytes; times are Unix nanoseconds. Out: [`Usage`] and
-//! [`PodUsage`]: mean nanocores over a window, and bytes at its end. The window policy picks the window; by default
-//! it lies between the last two samples.
+//! In: one [`Batch`] per node and tick, or the news that it is missing; and the [`Judges`] whose policies answer for it,
+//! where there are any. CPU is cumulative, in nanoseconds since the container started; memory is the working set in
+//! bytes; times are Unix nanoseconds. Out: [`Usage`] and [`PodUsage`]: mean nanocores over a window, and bytes at its end.
+//! By default all containers are served, and the window lies between the last two samples.
 //!
 //! Each node has a `history` of its own, which only the task of that node touches. What follows from it is
-//! published per namespace, sorted by name: a list walks one namespace after another and a writer touches only those
-//! of its pods, so nobody ever locks the whole. A reader sees a pod whole, never a mixture of two answers.
+//! `published` per namespace. Where a tenant has policies, its pods are judged together once the samples of all are
+//! in (`judgement`): those of tenants without are served by then, so that nobody waits for another's policies. No lock
+//! that a reader could wait for is held while a policy is asked.
 //!
 //! A reading that fails to come is *held*: the last usage is served, and the next reading computes over the longer
-//! window, until [`HistoryConfig::hold`] has passed. Then node and pods vanish and start anew.
+//! window, until [`HistoryConfig::hold`] has passed. Then node and pods vanish and start anew. Pods that are held are
+//! shown to policies with the others.
 //!
 //! Absent on purpose: a clock (times come as arguments), Kubernetes' types, and any opinion on which pods exist,
 //! which is `discovery`'s.
@@ -20,19 +22,29 @@
 //! zeros.
 
 mod history;
+mod judgement;
+mod judges;
+mod published;
 
 use std::collections::BTreeMap;
+use std::hash::RandomState;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use hashbrown::HashMap;
-use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use parking_lot::{Mutex, RwLock};
 
-use crate::config::{ContainerOrder, FallingCounter, HistoryConfig, PodOnTwoNodes};
-use crate::model::policy::{NoUsage, last_two};
-use crate::model::units::{UnixNanos, WindowNanos};
-use crate::model::{Batch, ContainerUsage, NodeName, PodRef, PodUsage, Usage};
-use history::{NodeHistory, PodHistory};
+use crate::config::{ContainerOrder, HistoryConfig};
+use crate::model::policy::{NoUsage, WindowPolicy};
+use crate::model::units::UnixNanos;
+use crate::model::{Batch, NodeName, PodRef, PodUsage, Usage};
+use crate::tenants::Tenant;
+use history::{Keeping, NodeHistory, PodHistory};
+use judgement::{Case, Party, native_usage, node_usage};
+pub use judges::Judges;
+use judges::{Owners, span};
+pub use published::{NamespaceUsage, Served};
+use published::{Precedence, Published, Publisher, Word};
 
 /// What the store goes by.
 pub struct Rules {
@@ -41,7 +53,7 @@ pub struct Rules {
     /// In which order containers are served.
     pub container_order: ContainerOrder,
     /// The metric resolution: a container younger than this is measured from its start.
-    pub resolution: std::time::Duration,
+    pub resolution: Duration,
 }
 
 /// Histories by node, usage by name.
@@ -49,48 +61,9 @@ pub struct Store {
     rules: Rules,
     histories: RwLock<HashMap<NodeName, Arc<Mutex<NodeHistory>>>>,
     nodes: RwLock<BTreeMap<NodeName, Usage>>,
-    namespaces: RwLock<BTreeMap<Arc<str>, Arc<NamespaceUsage>>>,
-    containers: AtomicUsize,
-}
-
-/// The usage of the pods of one namespace, by their names.
-#[derive(Default)]
-pub struct NamespaceUsage {
-    pods: RwLock<BTreeMap<Arc<str>, Served>>,
-    /// Who has the say on pods of which there is no usage (yet). Locked only by who has locked `pods` for writing.
-    unserved: Mutex<BTreeMap<Arc<str>, Claim>>,
-    /// Shared with each writer, so that nobody removes the namespace under one.
-    writers: Arc<()>,
-}
-
-impl NamespaceUsage {
-    /// The pods, sorted by name. Writers wait for the guard to go: hold it for a chunk, not for a whole list.
-    pub fn read(&self) -> RwLockReadGuard<'_, BTreeMap<Arc<str>, Served>> {
-        self.pods.read()
-    }
-}
-
-/// A pod's usage, and whose word it is.
-pub struct Served {
-    /// What is served.
-    pub usage: PodUsage,
-    claim: Claim,
-}
-
-/// A node's claim to have the say on a pod.
-struct Claim {
-    node: NodeName,
-    /// When a container of the pod started last, as far as is known; settles which of two nodes is right.
-    born: UnixNanos,
-    /// When the node last reported the pod.
-    seen_at: UnixNanos,
-}
-
-/// A namespace that somebody is about to write to.
-struct NamespaceToWrite {
-    name: Arc<str>,
-    usage: Arc<NamespaceUsage>,
-    _writer: Arc<()>,
+    pods: Published,
+    /// Keys the fingerprints of what filters were shown.
+    hasher: RandomState,
 }
 
 /// What became of one batch.
@@ -102,33 +75,90 @@ pub struct Put {
     pub fell: u32,
     /// Pods that another node has the say on.
     pub elsewhere: u32,
+    /// Pods (or the node) that a window policy serves nothing of.
+    pub withheld: u32,
+    /// Pods that a filter has to see, and of which the API server has not told yet.
+    pub unknown: u32,
+}
+
+/// Why a pod is not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Absent {
+    /// A container (or the node) has no usage.
+    NoUsage(NoUsage),
+    /// A filter drops all of it.
+    Dropped,
+    /// A filter has to see it, and the API server has not told of it yet.
+    Unknown,
+    /// Another node has the say on it.
+    Elsewhere,
+}
+
+impl From<NoUsage> for Absent {
+    fn from(reason: NoUsage) -> Self {
+        Self::NoUsage(reason)
+    }
 }
 
 impl Store {
     /// An empty store.
     pub fn new(rules: Rules) -> Self {
+        let precedence = Precedence { pod_on_two_nodes: rules.history.pod_on_two_nodes, resolution: rules.resolution };
         Self {
             rules,
             histories: RwLock::default(),
             nodes: RwLock::default(),
-            namespaces: RwLock::default(),
-            containers: AtomicUsize::new(0),
+            pods: Published::new(precedence),
+            hasher: RandomState::new(),
         }
     }
 
     /// Takes in the answer of one node. `now` is when it was received. An answer that comes while the node is being
-    /// forgotten is dropped.
-    pub fn put(&self, node: &NodeName, batch: &Batch<'_>, now: UnixNanos) -> Put {
+    /// forgotten is dropped. With `judges` this may take long, and must not happen on the reactor.
+    pub fn put(&self, node: &NodeName, batch: &Batch<'_>, now: UnixNanos, judges: Option<&Judges<'_>>) -> Put {
         let history = self.history(node);
         let mut history = history.lock();
         let mut put = Put::default();
         if history.is_forgotten {
             return put;
         }
-        self.put_node(node, &mut history, batch, now, &mut put);
-        self.put_pods(node, &mut history, batch, now, &mut put);
+        let mut owners = judges.map(|judges| Owners::new(*judges));
+        self.put_pods(node, &mut history, batch, now, owners.as_mut(), &mut put);
+        self.put_node(node, &mut history, batch, now, judges.and_then(|judges| judges.node_window), &mut put);
         self.sweep(node, &mut history, now);
+        match (judges, owners) {
+            (Some(judges), Some(mut owners)) => {
+                self.judge(node, &mut history, judges, &mut owners, Some(now), &mut put);
+            }
+            _ => history.remembered.clear(),
+        }
         put
+    }
+
+    /// Applies other policies to what is known of a node, without a new answer: what is served is replaced in place.
+    pub fn recompute(&self, node: &NodeName, judges: Option<&Judges<'_>>) {
+        let Some(history) = self.histories.read().get(node).cloned() else { return };
+        let mut history = history.lock();
+        if history.is_forgotten {
+            return;
+        }
+        let mut owners = judges.map(|judges| Owners::new(*judges));
+        let mut publisher = Publisher::new(&self.pods, node);
+        for pod in history.sorted_pods() {
+            if owners.as_mut().is_none_or(|owners| owners.of(&pod.namespace).is_native) {
+                // What became of it was counted when its samples came.
+                let _ = publisher.publish(pod, native_usage(&self.rules, pod), Word::Held);
+            }
+        }
+        if !history.node.latest().is_empty() {
+            let _ = self.publish_node(node, &history, judges.and_then(|judges| judges.node_window));
+        }
+        match (judges, owners) {
+            (Some(judges), Some(mut owners)) => {
+                self.judge(node, &mut history, judges, &mut owners, None, &mut Put::default());
+            }
+            _ => history.remembered.clear(),
+        }
     }
 
     /// A node did not answer. What is held too long vanishes.
@@ -147,7 +177,7 @@ impl Store {
             history.is_forgotten = true;
             self.nodes.write().remove(node);
             let gone = history.take_pods();
-            self.unpublish(node, gone.iter().map(PodHistory::pod));
+            self.pods.unpublish(node, gone.iter().map(PodHistory::pod));
         }
     }
 
@@ -158,12 +188,12 @@ impl Store {
 
     /// The usage of the pods of a namespace, where there is any.
     pub fn namespace(&self, name: &str) -> Option<Arc<NamespaceUsage>> {
-        self.namespaces.read().get(name).cloned()
+        self.pods.namespace(name)
     }
 
     /// The usage of a pod, where there is one.
     pub fn pod(&self, pod: PodRef<'_>) -> Option<PodUsage> {
-        Some(self.namespace(pod.namespace)?.read().get(pod.name)?.usage.clone())
+        self.pods.pod(pod)
     }
 
     /// How many nodes are served.
@@ -173,7 +203,7 @@ impl Store {
 
     /// How many containers are served.
     pub fn container_points(&self) -> usize {
-        self.containers.load(Ordering::Relaxed)
+        self.pods.container_points()
     }
 
     fn history(&self, node: &NodeName) -> Arc<Mutex<NodeHistory>> {
@@ -183,104 +213,112 @@ impl Store {
         Arc::clone(self.histories.write().entry(node.clone()).or_default())
     }
 
-    fn put_node(&self, name: &NodeName, history: &mut NodeHistory, batch: &Batch<'_>, now: UnixNanos, put: &mut Put) {
+    /// Takes in the node's own sample, and publishes what follows.
+    fn put_node(
+        &self,
+        name: &NodeName,
+        history: &mut NodeHistory,
+        batch: &Batch<'_>,
+        now: UnixNanos,
+        window: Option<&dyn WindowPolicy>,
+        put: &mut Put,
+    ) {
         let Some(sample) = batch.node else { return };
-        history.node.push(sample, self.rules.resolution);
+        history.node.push(sample, Keeping { now, resolution: self.rules.resolution, span: span(window) });
         history.node_seen_at = now;
-        match last_two(history.node.samples()) {
+        if let Err(reason) = self.publish_node(name, history, window) {
+            put.count(reason.into());
+        }
+    }
+
+    fn publish_node(
+        &self,
+        name: &NodeName,
+        history: &NodeHistory,
+        window: Option<&dyn WindowPolicy>,
+    ) -> Result<(), NoUsage> {
+        let usage = node_usage(name.as_str(), &history.node, window);
+        let mut nodes = self.nodes.write();
+        match usage {
             Ok(usage) => {
-                self.nodes.write().insert(name.clone(), usage);
+                nodes.insert(name.clone(), usage);
+                Ok(())
             }
             Err(reason) => {
-                put.count(reason);
-                self.nodes.write().remove(name);
+                nodes.remove(name);
+                Err(reason)
             }
         }
     }
 
-    fn put_pods(&self, node: &NodeName, history: &mut NodeHistory, batch: &Batch<'_>, now: UnixNanos, put: &mut Put) {
-        let mut published: Option<NamespaceToWrite> = None;
+    /// Takes in the samples of all pods, and publishes what follows where upstream's rules decide.
+    fn put_pods(
+        &self,
+        node: &NodeName,
+        history: &mut NodeHistory,
+        batch: &Batch<'_>,
+        now: UnixNanos,
+        mut owners: Option<&mut Owners<'_>>,
+        put: &mut Put,
+    ) {
+        let mut publisher = Publisher::new(&self.pods, node);
+        let mut keeping = Keeping { now, resolution: self.rules.resolution, span: Duration::ZERO };
         for samples in batch.pods() {
-            let pod = history.take_in(samples, now, self.rules.resolution);
-            // The batch is sorted, so a namespace is looked up once for all its pods.
-            let namespace = match published.take().filter(|namespace| namespace.name == pod.namespace) {
-                Some(same) => same,
-                None => self.namespace_to_write(&pod.namespace),
-            };
-            self.publish(&namespace.usage, node, pod, put);
-            published = Some(namespace);
+            let owner = owners.as_mut().map(|owners| owners.of(&samples[0].namespace));
+            keeping.span = owner.map_or(Duration::ZERO, |owner| owner.span);
+            let is_native = owner.is_none_or(|owner| owner.is_native);
+            let pod = history.take_in(samples, keeping);
+            if is_native && let Err(absent) = publisher.publish(pod, native_usage(&self.rules, pod), Word::New) {
+                put.count(absent);
+            }
         }
     }
 
-    /// Serves what follows from a pod's history, or stops serving the pod if nothing does.
-    fn publish(&self, namespace: &NamespaceUsage, node: &NodeName, pod: &PodHistory, put: &mut Put) {
-        let usage = self.measure(pod);
-        let claim = Claim { node: node.clone(), born: pod.born(), seen_at: pod.seen_at };
-        let mut pods = namespace.pods.write();
-        let usage = match (usage, pods.get_mut(&*pod.name)) {
-            (Ok(usage), Some(served)) if served.claim.node == *node => {
-                // Nearly always: the same node says something new of a pod that is served. One search, not four.
-                self.containers.fetch_add(usage.containers.len(), Ordering::Relaxed);
-                self.containers.fetch_sub(served.usage.containers.len(), Ordering::Relaxed);
-                *served = Served { usage, claim };
-                return;
-            }
-            (usage, _) => usage,
-        };
-        let mut unserved = namespace.unserved.lock();
-        let known = pods.get(&*pod.name).map(|served| &served.claim).or_else(|| unserved.get(&*pod.name));
-        if known.is_some_and(|known| known.node != *node && !self.takes_over(&claim, known)) {
-            put.elsewhere += 1;
-            return;
-        }
-        let (before, after) = match usage {
-            Ok(usage) => {
-                unserved.remove(&*pod.name);
-                let count = usage.containers.len();
-                (pods.insert(Arc::clone(&pod.name), Served { usage, claim }), count)
-            }
-            Err(reason) => {
-                put.count(reason);
-                unserved.insert(Arc::clone(&pod.name), claim);
-                (pods.remove(&*pod.name), 0)
-            }
-        };
-        self.containers.fetch_add(after, Ordering::Relaxed);
-        self.containers.fetch_sub(before.map_or(0, |before| before.usage.containers.len()), Ordering::Relaxed);
-    }
-
-    /// Whether one node's word on a pod goes before that of the node it is known from.
-    fn takes_over(&self, claim: &Claim, known: &Claim) -> bool {
-        // The other node has not reported the pod for a while: it is being held there, or has moved here.
-        let stale = claim.seen_at.since(known.seen_at) > self.rules.resolution * 3 / 2;
-        match self.rules.history.pod_on_two_nodes {
-            PodOnTwoNodes::NewestStart => stale || (claim.born, &claim.node) > (known.born, &known.node),
-            PodOnTwoNodes::FirstAnswer => claim.seen_at.since(known.seen_at) >= self.rules.resolution,
-        }
-    }
-
-    fn measure(&self, pod: &PodHistory) -> Result<PodUsage, NoUsage> {
-        let mut containers = Vec::with_capacity(pod.containers.len());
-        let mut earliest: Option<(UnixNanos, WindowNanos)> = None;
-        for container in &pod.containers {
-            let usage = match last_two(container.series.samples()) {
-                Ok(usage) => usage,
-                Err(NoUsage::CounterFell) if self.rules.history.falling_counter == FallingCounter::OmitContainer => {
-                    continue;
+    /// Brings the pods of each tenant that has policies before them, and publishes what they say, tenant by tenant. What
+    /// was reported `now` is new, the rest is held.
+    fn judge(
+        &self,
+        node: &NodeName,
+        history: &mut NodeHistory,
+        judges: &Judges<'_>,
+        owners: &mut Owners<'_>,
+        now: Option<UnixNanos>,
+        put: &mut Put,
+    ) {
+        let mut before = std::mem::take(&mut history.remembered);
+        let mut remembered = Vec::new();
+        let pods = history.sorted_pods().into_iter();
+        let mut owned: Vec<(&Tenant, Party<'_>)> = pods.map(|pod| owners.party(pod)).collect();
+        for tenant in judges.tenants() {
+            let theirs = owned.extract_if(.., |(owner, _)| std::ptr::eq(*owner, tenant));
+            let parties: Vec<Party<'_>> = theirs.map(|(_, party)| party).collect();
+            let known = before.iter().position(|known| known.is_of(tenant)).map(|at| before.swap_remove(at));
+            let (outcomes, known) = self.case(node, judges, tenant).judge(&parties, known);
+            remembered.extend(known);
+            let mut publisher = Publisher::new(&self.pods, node);
+            for (party, outcome) in parties.iter().zip(outcomes) {
+                let is_new = now == Some(party.pod.seen_at);
+                let word = if is_new { Word::New } else { Word::Held };
+                // What became of that which is held was counted when it came.
+                if let Err(absent) = publisher.publish(party.pod, outcome, word)
+                    && is_new
+                {
+                    put.count(absent);
                 }
-                Err(reason) => return Err(reason),
-            };
-            if earliest.is_none_or(|(taken_at, _)| usage.taken_at < taken_at) {
-                earliest = Some((usage.taken_at, usage.window));
             }
-            let name = Arc::clone(&container.name);
-            containers.push(ContainerUsage::new(name, Some(usage.cpu), Some(usage.memory)));
         }
-        if self.rules.container_order == ContainerOrder::ByName {
-            containers.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        history.remembered = remembered;
+    }
+
+    fn case<'a>(&'a self, node: &'a NodeName, judges: &Judges<'a>, tenant: &'a Tenant) -> Case<'a> {
+        Case {
+            node: node.as_str(),
+            tenant,
+            generation: judges.tenants.generation,
+            identities: judges.identities,
+            rules: &self.rules,
+            hasher: &self.hasher,
         }
-        let (taken_at, window) = earliest.unwrap_or_default();
-        Ok(PodUsage { taken_at, window, containers: containers.into() })
     }
 
     /// Drops what has been held too long.
@@ -291,61 +329,20 @@ impl Store {
             self.nodes.write().remove(node);
         }
         let gone = history.take_stale_pods(now, hold);
-        self.unpublish(node, gone.iter().map(PodHistory::pod));
-    }
-
-    fn unpublish<'a>(&self, node: &NodeName, gone: impl Iterator<Item = PodRef<'a>>) {
-        for pod in gone {
-            let Some(namespace) = self.namespace(pod.namespace) else { continue };
-            let mut pods = namespace.pods.write();
-            let mut unserved = namespace.unserved.lock();
-            if pods.get(pod.name).is_some_and(|served| served.claim.node == *node)
-                && let Some(served) = pods.remove(pod.name)
-            {
-                self.containers.fetch_sub(served.usage.containers.len(), Ordering::Relaxed);
-            }
-            if unserved.get(pod.name).is_some_and(|claim| claim.node == *node) {
-                unserved.remove(pod.name);
-            }
-            let is_empty = pods.is_empty() && unserved.is_empty();
-            drop((pods, unserved));
-            if is_empty {
-                self.drop_namespace(pod.namespace);
-            }
-        }
-    }
-
-    fn namespace_to_write(&self, name: &Arc<str>) -> NamespaceToWrite {
-        // The writer is counted before the lock goes: see `drop_namespace`.
-        let to_write = |usage: &Arc<NamespaceUsage>| NamespaceToWrite {
-            name: Arc::clone(name),
-            usage: Arc::clone(usage),
-            _writer: Arc::clone(&usage.writers),
-        };
-        if let Some(known) = self.namespaces.read().get(name) {
-            return to_write(known);
-        }
-        to_write(self.namespaces.write().entry(Arc::clone(name)).or_default())
-    }
-
-    /// Removes an empty namespace, unless somebody is about to write to it: that node will drop it in its turn.
-    fn drop_namespace(&self, name: &str) {
-        let mut namespaces = self.namespaces.write();
-        let is_unused = |known: &Arc<NamespaceUsage>| {
-            Arc::strong_count(&known.writers) == 1 && known.pods.read().is_empty() && known.unserved.lock().is_empty()
-        };
-        if namespaces.get(name).is_some_and(is_unused) {
-            namespaces.remove(name);
-        }
+        self.pods.unpublish(node, gone.iter().map(PodHistory::pod));
     }
 }
 
 impl Put {
-    fn count(&mut self, reason: NoUsage) {
-        match reason {
-            NoUsage::TooFew => self.waiting += 1,
-            NoUsage::CounterFell => self.fell += 1,
-            NoUsage::Withheld => {}
+    fn count(&mut self, absent: Absent) {
+        match absent {
+            Absent::NoUsage(NoUsage::TooFew) => self.waiting += 1,
+            Absent::NoUsage(NoUsage::CounterFell) => self.fell += 1,
+            Absent::NoUsage(NoUsage::Withheld) => self.withheld += 1,
+            Absent::Unknown => self.unknown += 1,
+            Absent::Elsewhere => self.elsewhere += 1,
+            // That is what the tenant wants.
+            Absent::Dropped => {}
         }
     }
 }
@@ -354,7 +351,7 @@ impl Put {
 #[cfg(test)]
 impl Store {
     fn namespaces_held(&self) -> usize {
-        self.namespaces.read().len()
+        self.pods.namespaces_held()
     }
 }
 

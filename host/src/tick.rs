@@ -250,7 +250,7 @@ impl NodeTask {
         self.parts().metrics.scrape_bytes.inc_by(answer.body.len() as u64);
         let decode = move || -> Result<(LeftOut, Put), ScrapeError> {
             let batch = decode::batch(&answer.body, reading)?;
-            Ok((batch.left_out, store.put(&node, &batch, answered_at)))
+            Ok((batch.left_out, store.put(&node, &batch, answered_at, None)))
         };
         let (left_out, put) = if is_short {
             decode()?

@@ -1,7 +1,10 @@
 //! What one node has reported lately: a short series of samples for the node itself and for every container.
 //!
-//! A series holds samples of one run of a container, oldest first, their times strictly rising. A container costs
-//! about a hundred bytes here; its names are shared with what is published.
+//! A series holds the latest samples of one run of a container, oldest first, their times strictly rising; and where a
+//! window policy looks further back, a [`raw`] series beside them. A container costs about a hundred bytes here, and
+//! 32 more for each raw sample; its names are shared with what is published.
+
+mod raw;
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -10,42 +13,79 @@ use std::time::Duration;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use smallvec::SmallVec;
 
+use super::judgement::Remembered;
 use crate::model::units::UnixNanos;
 use crate::model::{ContainerSample, PodRef, Sample, policy};
+use raw::RawSeries;
 
 /// As many samples as the built-in window policy looks at.
 const DEPTH: usize = 2;
 
+/// How a reading is to be kept.
+#[derive(Clone, Copy)]
+pub(super) struct Keeping {
+    /// When it was received.
+    pub(super) now: UnixNanos,
+    /// The metric resolution.
+    pub(super) resolution: Duration,
+    /// How far back a window policy wants samples; zero where the latest will do.
+    pub(super) span: Duration,
+}
+
 /// The latest samples of one container or node.
 #[derive(Default)]
-pub(super) struct Series(SmallVec<[Sample; DEPTH]>);
+pub(super) struct Series {
+    latest: SmallVec<[Sample; DEPTH]>,
+    /// A pointer, since nearly all containers have none.
+    raw: Option<Box<RawSeries>>,
+}
 
 impl Series {
-    pub(super) fn samples(&self) -> &[Sample] {
-        &self.0
+    /// As many as the built-in window policy looks at.
+    pub(super) fn latest(&self) -> &[Sample] {
+        &self.latest
+    }
+
+    /// Those of the last `span`. Where no more were kept so far, the latest: a new policy answers at once.
+    pub(super) fn within(&self, span: Duration) -> &[Sample] {
+        match &self.raw {
+            Some(raw) if span > Duration::ZERO => raw.within(span),
+            _ => &self.latest,
+        }
     }
 
     /// Adds a reading. One that repeats a time, or goes back in time, takes the place of those it contradicts.
-    pub(super) fn push(&mut self, sample: Sample, resolution: Duration) {
-        if let Some(birth) = policy::birth(&sample, resolution) {
-            self.0.clear();
-            self.0.push(birth);
-        } else if self.0.last().is_some_and(|last| !policy::is_same_run(&sample, last.taken_at)) {
-            self.0.clear();
+    pub(super) fn push(&mut self, sample: Sample, keeping: Keeping) {
+        if self.raw.is_some() || keeping.span > Duration::ZERO {
+            self.push_raw(sample, keeping);
         }
-        while self.0.last().is_some_and(|last| last.taken_at >= sample.taken_at) {
-            self.0.pop();
+        if let Some(birth) = policy::birth(&sample, keeping.resolution) {
+            self.latest.clear();
+            self.latest.push(birth);
+        } else if self.latest.last().is_some_and(|last| !policy::is_same_run(&sample, last.taken_at)) {
+            self.latest.clear();
         }
-        if self.0.len() == DEPTH {
-            self.0.remove(0);
+        while self.latest.last().is_some_and(|last| last.taken_at >= sample.taken_at) {
+            self.latest.pop();
         }
-        self.0.push(sample);
+        if self.latest.len() == DEPTH {
+            self.latest.remove(0);
+        }
+        self.latest.push(sample);
+    }
+
+    fn push_raw(&mut self, sample: Sample, keeping: Keeping) {
+        let latest = &self.latest;
+        let raw = self.raw.get_or_insert_with(|| Box::new(RawSeries::begun_with(latest)));
+        if !raw.push(sample, keeping) {
+            self.raw = None;
+        }
     }
 
     /// Forgets all samples; whether there were any.
     pub(super) fn forget(&mut self) -> bool {
-        let had_some = !self.0.is_empty();
-        self.0.clear();
+        let had_some = !self.latest.is_empty();
+        *self = Self::default();
         had_some
     }
 }
@@ -57,6 +97,8 @@ pub(super) struct NodeHistory {
     pub(super) node_seen_at: UnixNanos,
     /// Set once the node is gone: who still holds this history must not write to it.
     pub(super) is_forgotten: bool,
+    /// What filters have decided, by tenant.
+    pub(super) remembered: Vec<Remembered>,
     pods: HashTable<PodHistory>,
     /// Seeded per process: the names come from kubelets, which are not trusted.
     hasher: DefaultHashBuilder,
@@ -81,12 +123,8 @@ pub(super) struct ContainerHistory {
 
 impl NodeHistory {
     /// Adds the samples of one pod, and returns its history. Containers that are not among them are forgotten.
-    pub(super) fn take_in(
-        &mut self,
-        samples: &[ContainerSample<'_>],
-        now: UnixNanos,
-        resolution: Duration,
-    ) -> &PodHistory {
+    pub(super) fn take_in(&mut self, samples: &[ContainerSample<'_>], keeping: Keeping) -> &PodHistory {
+        let now = keeping.now;
         let pod = samples[0].pod();
         let hash = self.hasher.hash_one(pod);
         let hasher = &self.hasher;
@@ -95,9 +133,16 @@ impl NodeHistory {
         history.seen_at = now;
         history.align(samples);
         for (container, sample) in history.containers.iter_mut().zip(samples) {
-            container.series.push(sample.sample, resolution);
+            container.series.push(sample.sample, keeping);
         }
         history
+    }
+
+    /// All pods, sorted by namespace and name.
+    pub(super) fn sorted_pods(&self) -> Vec<&PodHistory> {
+        let mut pods: Vec<&PodHistory> = self.pods.iter().collect();
+        pods.sort_unstable_by(|a, b| a.pod().cmp(&b.pod()));
+        pods
     }
 
     /// Takes out all pods.
@@ -133,7 +178,7 @@ impl PodHistory {
 
     /// When a container of the pod started last; where the kubelet does not say, when the pod was first seen here.
     pub(super) fn born(&self) -> UnixNanos {
-        let newest = self.containers.iter().filter_map(|container| container.series.samples().last());
+        let newest = self.containers.iter().filter_map(|container| container.series.latest().last());
         newest
             .map(|sample| sample.started_at)
             .max()

@@ -2,18 +2,19 @@
 //! literal port of upstream's state machine ([`reference`]) on generated sequences.
 
 mod generate;
+mod policies;
 mod reference;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::TimestampOf;
+use crate::config::{FallingCounter, PodOnTwoNodes, TimestampOf};
 use crate::decode::{self, Form, Reading};
-use crate::model::units::{Bytes, CpuNanoseconds, Nanocores};
+use crate::model::units::{Bytes, CpuNanoseconds, Nanocores, WindowNanos};
 use crate::model::{ContainerSample, LeftOut, Sample};
 use generate::{Answer, SECOND, START};
 use reference::{PodKey, Round, Storage};
@@ -97,7 +98,7 @@ proptest! {
                 };
                 answer.pods =
                     answer.pods.into_iter().map(|((a, b), pod)| ((a, format!("{b}{index}")), pod)).collect();
-                store.put(&nodes[index], &batch_of(&answer), now);
+                store.put(&nodes[index], &batch_of(&answer), now, None);
                 round.nodes.extend(answer.node.map(|sample| (nodes[index].to_string(), sample)));
                 round.pods.extend(answer.pods);
             }
@@ -122,7 +123,7 @@ proptest! {
             let now = UnixNanos(START + at as u64 * 15 * SECOND);
             for (node, answer) in nodes.iter().zip(answers) {
                 match answer {
-                    Some(answer) => drop(store.put(node, &batch_of(answer), now)),
+                    Some(answer) => drop(store.put(node, &batch_of(answer), now, None)),
                     None => store.miss(node, now),
                 }
                 prop_assert_eq!(store.container_points(), visible_containers(&store));
@@ -170,7 +171,7 @@ impl Scene {
     }
 
     fn put(&mut self, node: &str, answer: &Answer) -> Put {
-        self.store.put(&NodeName::new(node), &batch_of(answer), at(self.now))
+        self.store.put(&NodeName::new(node), &batch_of(answer), at(self.now), None)
     }
 
     /// One tick with one pod on node `n`.
@@ -525,9 +526,9 @@ fn what_became_of_a_batch_is_counted() {
         answer.node = Some(sample(("", None, taken_at, cpu)));
         answer
     };
-    assert_eq!(scene.put("n", &answer(100, 10)), Put { waiting: 2, fell: 0, elsewhere: 0 });
+    assert_eq!(scene.put("n", &answer(100, 10)), Put { waiting: 2, ..Put::default() });
     assert_eq!(scene.put("n", &answer(110, 20)), Put::default());
-    assert_eq!(scene.put("n", &answer(120, 5)), Put { waiting: 0, fell: 2, elsewhere: 0 });
+    assert_eq!(scene.put("n", &answer(120, 5)), Put { fell: 2, ..Put::default() });
 }
 
 /// From capture to capture of one kubelet, worked out by hand.
@@ -542,7 +543,7 @@ fn usage_between_two_captures_is_what_a_hand_calculation_gives() {
     for (body, asked_at) in captures {
         let asked_at = UnixNanos::from_millis(asked_at).unwrap();
         let reading = Reading { form: Form::Text, asked_at, timestamp: TimestampOf::Cpu };
-        store.put(&node, &decode::batch(body, reading).unwrap(), asked_at);
+        store.put(&node, &decode::batch(body, reading).unwrap(), asked_at, None);
     }
     // (7164.256626872 - 7126.980103927) s = 37276522945 ns of CPU in 504505 - 484429 = 20076 ms: 1856770419.65 n.
     let usage = store.node("node1").unwrap();
@@ -603,7 +604,7 @@ fn readers_beside_writers_see_every_pod_whole() {
                         // Memory and time of all containers of a pod are those of the round.
                         let containers = ["x", "y", "z"].map(|name| (name.to_owned(), sample(("", OLD, round, round))));
                         let pods = pods.iter().map(|pod| (pod.clone(), containers.to_vec())).collect();
-                        store.put(&node, &batch_of(&Answer { node: None, pods }), at(round));
+                        store.put(&node, &batch_of(&Answer { node: None, pods }), at(round), None);
                     }
                 })
             })
@@ -693,7 +694,9 @@ fn a_node_that_is_forgotten_while_it_answers_leaves_nothing_behind() {
     for round in 0..200 {
         std::thread::scope(|scope| {
             // The history is looked up before the node is forgotten, and written to after.
-            scope.spawn(|| [1, 2, 3].map(|offset| store.put(&node, &batch_of(&answer(round * 3 + offset)), at(round))));
+            scope.spawn(|| {
+                [1, 2, 3].map(|offset| store.put(&node, &batch_of(&answer(round * 3 + offset)), at(round), None))
+            });
             scope.spawn(|| store.forget(&node));
         });
         store.forget(&node);
@@ -711,7 +714,7 @@ fn a_pod_of_very_many_containers_in_another_order_keeps_their_histories() {
         containers.iter_mut().for_each(|(_, container)| *container = sample(("", OLD, taken_at, taken_at)));
         let pod = ("a".to_owned(), "p".to_owned());
         let answer = Answer { node: None, pods: BTreeMap::from([(pod, containers.clone())]) };
-        store.put(&NodeName::new("n"), &batch_of(&answer), at(taken_at));
+        store.put(&NodeName::new("n"), &batch_of(&answer), at(taken_at), None);
         containers.reverse();
     }
     assert_eq!(store.container_points(), 30_000);

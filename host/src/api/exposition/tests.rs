@@ -45,7 +45,7 @@ fn put(store: &Store, node: &str, containers: &[(&str, u64, u64)]) {
         });
         let batch =
             Batch::new(Some(sample(time, 156_340_379, 1_602_637_824)), containers.collect(), LeftOut::default());
-        store.put(&NodeName::new(node), &batch, UnixNanos(now));
+        store.put(&NodeName::new(node), &batch, UnixNanos(now), None);
     }
 }
 
