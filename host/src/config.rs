@@ -337,8 +337,8 @@ pub struct PluginEngineConfig {
     /// `plugin_engine.cache_directory`: where compiled plugins, and those that came from registries, outlast a restart;
     /// None: nowhere.
     pub cache_directory: Option<PathBuf>,
-    /// `plugin_engine.workers`: how many threads run plugins.
-    pub workers: NonZeroUsize,
+    /// `plugin_engine.workers`: how many plugins run at the same time; None: as many as there are cores.
+    pub workers: Option<NonZeroUsize>,
     /// `plugin_engine.on_bad_start`.
     pub on_bad_start: OnBadStart,
 }

@@ -17,6 +17,8 @@ pub mod store;
 
 pub mod auth;
 
+pub mod generations;
+
 pub mod api;
 pub mod tick;
 

@@ -342,12 +342,12 @@ fn allowed_path(path: &str, found: &mut Findings) -> String {
 fn plugin_engine(raw: &RawConfig, args: &Args, found: &mut Findings) -> PluginEngineConfig {
     let raw = &raw.plugin_engine;
     let directory = raw.cache_directory.as_ref().filter(|written| !written.value.is_empty());
+    let workers = found.within(&raw.workers, 0, 0..=64, u64::to_string);
     PluginEngineConfig {
         // Nothing is written where nobody asked for it: metrics-server needs no disk but --cert-dir.
         cache_directory: directory.map(|written| beside_file(args, &written.value)),
-        // Two for the guests of one busy tenant, two for everyone else's; an idle thread costs its stack. The ceiling is
-        // what a machine's cores could still make use of.
-        workers: found.count(&raw.workers, 4, 64),
+        // Guests compute and never wait, so that more of them than cores would only take each other's memory.
+        workers: usize::try_from(workers).ok().and_then(NonZeroUsize::new),
         // As metrics-server refuses flags that make no sense: what nobody asked for is not served.
         on_bad_start: value(&raw.on_bad_start, OnBadStart::Refuse),
     }

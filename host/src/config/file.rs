@@ -88,7 +88,7 @@ pub struct RawServing {
 pub struct RawPluginEngine {
     /// Where compiled plugins are kept; empty: nowhere.
     pub cache_directory: Option<Located<String>>,
-    /// How many threads run plugins.
+    /// How many plugins run at the same time; 0: as many as there are cores.
     pub workers: Option<Located<u64>>,
     /// What is done where the policies cannot be put in force at the start.
     pub on_bad_start: Option<Located<OnBadStart>>,

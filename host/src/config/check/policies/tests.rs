@@ -53,7 +53,7 @@ fn without_the_sections_there_are_no_policies_and_a_bad_start_is_refused() {
     assert!(policies.default.is_none());
     let (raw, _) = RawConfig::read("gateway.toml", "");
     let engine = check(&raw, &args("")).expect("nothing is wrong").config.plugin_engine;
-    assert_eq!((engine.cache_directory, engine.workers.get(), engine.on_bad_start), (None, 4, OnBadStart::Refuse));
+    assert_eq!((engine.cache_directory, engine.workers, engine.on_bad_start), (None, None, OnBadStart::Refuse));
 }
 
 #[test]
@@ -63,8 +63,8 @@ fn the_engine_is_told_what_the_file_says() {
     assert_eq!(problems, []);
     let engine = check(&raw, &args("--config=etc/gateway.toml")).expect("nothing is wrong").config.plugin_engine;
     assert_eq!(engine.cache_directory, Some(PathBuf::from("etc/cache")), "relative to the file");
-    assert_eq!((engine.workers.get(), engine.on_bad_start), (2, OnBadStart::BuiltIn));
-    assert_eq!(refused("plugin_engine.workers = 65"), ["1: plugin_engine.workers: 65 is not between 1 and 64"]);
+    assert_eq!((engine.workers.map(usize::from), engine.on_bad_start), (Some(2), OnBadStart::BuiltIn));
+    assert_eq!(refused("plugin_engine.workers = 65"), ["1: plugin_engine.workers: 65 is not between 0 and 64"]);
 }
 
 #[test]
