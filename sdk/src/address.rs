@@ -10,11 +10,10 @@ use crate::settings::Settings;
 
 /// What a plugin for this hook needs.
 pub mod prelude {
-    pub use schemars::JsonSchema;
     pub use serde::Deserialize;
 
     pub use super::{Address, Candidate, Choice, Node};
-    pub use crate::settings::{NoSettings, Pattern, in_range};
+    pub use crate::settings::{JsonSchema, NoSettings, Pattern, in_range};
     pub use crate::{Duration, Labels, debug, error, info, trace, warn};
 }
 

@@ -10,11 +10,10 @@ use crate::{Labels, Series};
 
 /// What a plugin for these hooks needs.
 pub mod prelude {
-    pub use schemars::JsonSchema;
     pub use serde::Deserialize;
 
     pub use super::{Filter, Pod, ValueFilter, Verdict};
-    pub use crate::settings::{NoSettings, Pattern, in_range};
+    pub use crate::settings::{JsonSchema, NoSettings, Pattern, in_range};
     pub use crate::{Bytes, Duration, Labels, Nanocores, Series, debug, error, info, trace, warn};
 }
 

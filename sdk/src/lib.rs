@@ -40,6 +40,9 @@
 //! What fails: settings of another form are refused with the name of the setting; a panic is written to the gateway's log
 //! and costs that one call, for which the operator's fallback serves.
 
+// What the derived schemas call this crate, here as in a plugin.
+extern crate self as metrics_gateway_sdk;
+
 pub mod address;
 pub mod filter;
 #[doc(hidden)]

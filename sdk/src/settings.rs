@@ -5,9 +5,11 @@
 
 use std::fmt;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+pub use metrics_gateway_sdk_derive::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+
+use crate::{Bytes, Duration, Nanocores};
 
 /// What may serve as the settings of a plugin: every type that derives `Deserialize` and `JsonSchema`.
 pub trait Settings: DeserializeOwned + JsonSchema {}
@@ -34,8 +36,74 @@ pub fn read<S: Settings>(settings: &str) -> Result<S, String> {
 
 /// The JSON Schema of settings, as JSON text.
 pub fn schema_of<S: Settings>() -> String {
-    let generator = schemars::generate::SchemaSettings::draft2020_12().into_generator();
-    generator.into_root_schema_for::<S>().to_value().to_string()
+    let mut schema = String::from("{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\",");
+    if !S::DESCRIPTION.is_empty() {
+        schema.push_str("\"description\":");
+        schema.push_str(&serde_json::to_string(S::DESCRIPTION).unwrap_or_default());
+        schema.push(',');
+    }
+    S::write_members(&mut schema);
+    schema.push('}');
+    schema
+}
+
+/// What a setting of this type may be, in the words of JSON Schema. Structs with named fields and enums of words derive it.
+pub trait JsonSchema {
+    /// What the type is, in a sentence or more; may be empty.
+    const DESCRIPTION: &'static str = "";
+
+    /// Appends the members of the schema, without the braces around them: `"type":"string","minLength":1`.
+    fn write_members(out: &mut String);
+}
+
+/// The schemas of types that every plugin may use.
+macro_rules! schema {
+    ($($kind:ty: $members:literal,)*) => {
+        $(impl JsonSchema for $kind {
+            fn write_members(out: &mut String) {
+                out.push_str($members);
+            }
+        })*
+    };
+}
+
+schema! {
+    bool: r#""type":"boolean""#,
+    String: r#""type":"string""#,
+    f64: r#""type":"number""#,
+    u8: r#""type":"integer","minimum":0,"maximum":255"#,
+    u16: r#""type":"integer","minimum":0,"maximum":65535"#,
+    u32: r#""type":"integer","minimum":0,"maximum":4294967295"#,
+    u64: r#""type":"integer","minimum":0"#,
+    usize: r#""type":"integer","minimum":0"#,
+    i32: r#""type":"integer","minimum":-2147483648,"maximum":2147483647"#,
+    i64: r#""type":"integer""#,
+    Pattern: r#""type":"string","minLength":1,"maxLength":253"#,
+    Duration: r#""type":"string","pattern":"^([0-9]+(h|m|s|ms|us|ns))+$""#,
+    Nanocores: r#""type":["string","number"],"pattern":"^[0-9]+(\\.[0-9]+)?m?$","minimum":0"#,
+    Bytes: r#""type":["string","integer"],"pattern":"^[0-9]+(\\.[0-9]+)?([KMGT]iB?|[kMGT]?B)?$","minimum":0"#,
+}
+
+impl<T: JsonSchema> JsonSchema for Option<T> {
+    fn write_members(out: &mut String) {
+        T::write_members(out);
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Vec<T> {
+    fn write_members(out: &mut String) {
+        out.push_str("\"type\":\"array\",\"items\":{");
+        T::write_members(out);
+        out.push('}');
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for std::collections::BTreeMap<String, T> {
+    fn write_members(out: &mut String) {
+        out.push_str("\"type\":\"object\",\"additionalProperties\":{");
+        T::write_members(out);
+        out.push('}');
+    }
 }
 
 /// `value`, if it is within `range`.
@@ -102,20 +170,6 @@ impl<'de> Deserialize<'de> for Pattern {
             return Ok(Self(text));
         }
         Err(serde::de::Error::custom("want a name or a pattern such as \"istio-*\", of 1 to 253 bytes"))
-    }
-}
-
-impl JsonSchema for Pattern {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Pattern".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "minLength": 1, "maxLength": 253 })
     }
 }
 

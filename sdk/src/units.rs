@@ -6,7 +6,6 @@
 
 use std::fmt;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -313,9 +312,9 @@ impl fmt::Display for UnitError {
 
 impl std::error::Error for UnitError {}
 
-/// Makes a unit the type of a setting: read from its text, or by further visits, with a schema.
+/// Makes a unit the type of a setting: read from its text, or by further visits.
 macro_rules! setting {
-    ($unit:ident, { $($schema:tt)* }, { $($visits:item)* }) => {
+    ($unit:ident, { $($visits:item)* }) => {
         impl<'de> Deserialize<'de> for $unit {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 struct Reader;
@@ -341,26 +340,12 @@ macro_rules! setting {
                 serializer.collect_str(self)
             }
         }
-
-        impl JsonSchema for $unit {
-            fn inline_schema() -> bool {
-                true
-            }
-
-            fn schema_name() -> std::borrow::Cow<'static, str> {
-                stringify!($unit).into()
-            }
-
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({ $($schema)* })
-            }
-        }
     };
 }
 
-setting!(Duration, { "type": "string", "pattern": "^([0-9]+(h|m|s|ms|us|ns))+$" }, {});
+setting!(Duration, {});
 
-setting!(Nanocores, { "type": ["string", "number"], "pattern": "^[0-9]+(\\.[0-9]+)?m?$" }, {
+setting!(Nanocores, {
     fn visit_u64<E: Error>(self, cores: u64) -> Result<Nanocores, E> {
         self.visit_f64(cores as f64)
     }
@@ -368,11 +353,15 @@ setting!(Nanocores, { "type": ["string", "number"], "pattern": "^[0-9]+(\\.[0-9]
     fn visit_f64<E: Error>(self, cores: f64) -> Result<Nanocores, E> {
         let nanocores = cores * NANOS_PER_SECOND as f64;
         let is_in_range = (0.0..=Nanocores::MAX.0 as f64).contains(&nanocores);
-        if is_in_range { Ok(Nanocores(nanocores as u64)) } else { Err(E::invalid_value(Unexpected::Float(cores), &self)) }
+        if is_in_range {
+            Ok(Nanocores(nanocores as u64))
+        } else {
+            Err(E::invalid_value(Unexpected::Float(cores), &self))
+        }
     }
 });
 
-setting!(Bytes, { "type": ["string", "integer"], "pattern": "^[0-9]+(\\.[0-9]+)?([KMGT]i?B?|kB|B)?$", "minimum": 0 }, {
+setting!(Bytes, {
     fn visit_u64<E: Error>(self, bytes: u64) -> Result<Bytes, E> {
         if bytes <= Bytes::MAX.0 { Ok(Bytes(bytes)) } else { Err(E::invalid_value(Unexpected::Unsigned(bytes), &self)) }
     }

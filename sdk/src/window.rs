@@ -9,11 +9,10 @@ use crate::{Batch, Duration, Series, Usage};
 
 /// What a plugin for this hook needs.
 pub mod prelude {
-    pub use schemars::JsonSchema;
     pub use serde::Deserialize;
 
     pub use super::Window;
-    pub use crate::settings::{NoSettings, Pattern, in_range};
+    pub use crate::settings::{JsonSchema, NoSettings, Pattern, in_range};
     pub use crate::{Batch, Bytes, Duration, Interval, Nanocores, Sample, Series, Subject, Time, Usage};
     pub use crate::{debug, error, info, trace, warn};
 }
