@@ -1,5 +1,11 @@
 //! `metrics-gateway plugin …`: what plugin authors need.
 
+pub mod cases;
+pub mod plot;
+pub mod question;
+pub mod replay;
+pub mod scenario;
+
 use std::process::ExitCode;
 
 use anyhow::Result;

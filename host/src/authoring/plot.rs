@@ -1,0 +1,7 @@
+//! plot
+
+pub mod figure;
+mod svg;
+
+#[cfg(test)]
+mod tests;
