@@ -1,10 +1,14 @@
 //! `metrics-gateway plugin …`: what plugin authors need.
 
 pub mod cases;
+pub mod guest;
+pub mod hostile;
 pub mod plot;
+pub mod properties;
 pub mod question;
 pub mod replay;
 pub mod scenario;
+pub mod typical;
 
 use std::process::ExitCode;
 

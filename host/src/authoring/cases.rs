@@ -14,6 +14,7 @@ mod read;
 mod values;
 
 pub use differences::{differences, show_usage};
+pub use values::parse_bytes;
 
 use super::question::{Choice, Code, Question};
 use crate::config::Problems;

@@ -63,7 +63,8 @@ fn nodes() -> (Named, Named) {
     (unnamed.name, unnamed.provider_id) = (NodeName::new(""), Some("".into()));
     (unnamed.labels, unnamed.addresses) = (Labels::from_iter([("", "")]).into(), Box::new([address("", "")]));
     let mut absurd = typical();
-    let hosts = ["no address", "10.0.0.7:10250", "[fd00::7]", "https://example.org/", "10.0.0.999", "fe80::1%eth0", "größe"];
+    let hosts =
+        ["no address", "10.0.0.7:10250", "[fd00::7]", "https://example.org/", "10.0.0.999", "fe80::1%eth0", "größe"];
     absurd.addresses = hosts.iter().map(|host| address("InternalIP", host)).collect();
     let asked = |(name, node)| (name, Question::Address(Box::new(node)));
     let lawful = [
@@ -98,10 +99,8 @@ fn pods() -> Named {
         labels: (0..1_000).map(|number| (format!("example.org/label-{number}"), "v".repeat(63))).collect(),
         ..typical().remove(0)
     };
-    let crowded = Pod {
-        containers: (0..100).map(|number| format!("container-{number:03}")).collect(),
-        ..typical().remove(0)
-    };
+    let crowded =
+        Pod { containers: (0..100).map(|number| format!("container-{number:03}")).collect(), ..typical().remove(0) };
     let asked = |(name, pods)| (name, Question::Filter(pods));
     let questions = [
         ("no pods", Vec::new()),
@@ -118,11 +117,8 @@ fn pods() -> Named {
 }
 
 fn unnamed_pods() -> Vec<Pod> {
-    let pod = Pod {
-        labels: Labels::from_iter([("", "")]),
-        containers: vec![String::new(), String::new()],
-        ..Pod::default()
-    };
+    let pod =
+        Pod { labels: Labels::from_iter([("", "")]), containers: vec![String::new(), String::new()], ..Pod::default() };
     vec![pod.clone(), pod]
 }
 
@@ -218,14 +214,15 @@ fn long_name() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::authoring::question::HOOKS;
 
     fn all() -> impl Iterator<Item = (Hook, Hostile)> {
-        Hook::ALL.into_iter().flat_map(|hook| questions(hook).into_iter().map(move |hostile| (hook, hostile)))
+        HOOKS.into_iter().flat_map(|(_, hook)| questions(hook).into_iter().map(move |hostile| (hook, hostile)))
     }
 
     #[test]
     fn every_question_is_one_for_its_hook_and_named_once() {
-        for hook in Hook::ALL {
+        for (_, hook) in HOOKS {
             let names: Vec<&str> = questions(hook).iter().map(|hostile| hostile.name).collect();
             let mut once = names.clone();
             once.sort_unstable();

@@ -249,7 +249,9 @@ fn stays_small(kept: &dyn Ask, hook: Hook) -> Outcome {
     }
     let [before, after] = most;
     if after.saturating_sub(before) * 100 > before * GROWTH {
-        return Outcome::failed(format!("it grew from {before} to {after} bytes of memory, by more than {GROWTH} per cent"));
+        return Outcome::failed(format!(
+            "it grew from {before} to {after} bytes of memory, by more than {GROWTH} per cent"
+        ));
     }
     Outcome::Passed
 }
@@ -267,8 +269,10 @@ fn judge_same(question: &Question, expected: &Answer, got: &Answer) -> Outcome {
         return Outcome::Passed;
     }
     rows.truncate(SHOWN);
-    let mut lines: Vec<String> =
-        rows.into_iter().map(|(row, first, second)| format!("{}: {first}, then {second}", question.subject(row))).collect();
+    let mut lines: Vec<String> = rows
+        .into_iter()
+        .map(|(row, first, second)| format!("{}: {first}, then {second}", question.subject(row)))
+        .collect();
     if all > SHOWN {
         lines.push(format!("and {} more", all - SHOWN));
     }
@@ -286,9 +290,7 @@ fn shown(answer: &Answer) -> Vec<String> {
     match answer {
         Answer::Address(choice) => vec![choice.to_string()],
         Answer::Verdicts(codes) => codes.iter().map(ToString::to_string).collect(),
-        Answer::Usages(usages) => {
-            usages.iter().map(|usage| super::cases::show_usage(usage.as_ref())).collect()
-        }
+        Answer::Usages(usages) => usages.iter().map(|usage| super::cases::show_usage(usage.as_ref())).collect(),
     }
 }
 
@@ -371,18 +373,35 @@ fn garbage(schema: &str) -> Vec<(String, String)> {
     .map(|(name, text)| (name.to_owned(), text.to_owned()))
     .to_vec();
     all.push(("64 KiB of text".to_owned(), format!("{{\"a\":\"{}\"}}", "x".repeat(64 << 10))));
-    all.push(("10,000 lists in one another".to_owned(), format!("{{\"a\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000))));
+    all.push((
+        "10,000 lists in one another".to_owned(),
+        format!("{{\"a\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000)),
+    ));
     let schema: Value = serde_json::from_str(schema).unwrap_or_default();
     let properties = schema.get("properties").and_then(Value::as_object);
     for property in properties.into_iter().flat_map(|properties| properties.keys()) {
-        all.extend(WRONG.map(|value| (format!("{property:?} is {value}"), format!("{{{}:{value}}}", Value::from(property.as_str())))));
+        all.extend(WRONG.map(|value| {
+            (format!("{property:?} is {value}"), format!("{{{}:{value}}}", Value::from(property.as_str())))
+        }));
     }
     all
 }
 
 /// Values of every type, and at the ends of their ranges.
-const WRONG: [&str; 12] =
-    ["null", "true", "0", "-1", "1e308", "18446744073709551616", "\"\"", "\"\\u0000\"", "\"-1s\"", "[]", "[[]]", "{\"a\":{}}"];
+const WRONG: [&str; 12] = [
+    "null",
+    "true",
+    "0",
+    "-1",
+    "1e308",
+    "18446744073709551616",
+    "\"\"",
+    "\"\\u0000\"",
+    "\"-1s\"",
+    "[]",
+    "[[]]",
+    "{\"a\":{}}",
+];
 
 #[cfg(test)]
 mod tests;

@@ -19,16 +19,16 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Adds a reading. One that repeats a time, or goes back in time, is none.
+    /// Adds a reading. One that repeats a time, or goes back in time, takes the place of those it contradicts.
     pub fn push(&mut self, sample: Sample) {
-        if self.all.last().is_some_and(|last| last.taken_at >= sample.taken_at) {
-            return;
-        }
+        let is_contradicted = |last: &Sample| last.taken_at >= sample.taken_at;
         if let Some(birth) = birth(&sample, RESOLUTION) {
             self.run = vec![birth];
         } else if self.run.last().is_some_and(|last| !is_same_run(&sample, last.taken_at)) {
             self.run.clear();
         }
+        while self.run.pop_if(|last| is_contradicted(last)).is_some() {}
+        while self.all.pop_if(|last| is_contradicted(last)).is_some() {}
         self.run.push(sample);
         self.all.push(sample);
     }
@@ -81,12 +81,13 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_reading_is_none() {
+    fn a_reading_takes_the_place_of_those_it_contradicts() {
         let mut replay = Replay::default();
         let samples = scenario(Kind::Spike).samples;
-        for sample in [samples[0], samples[1], samples[1], samples[0]] {
+        for sample in [samples[0], samples[1], samples[1], samples[2], samples[1]] {
             replay.push(sample);
         }
         assert_eq!(replay.history(Duration::MAX), &samples[..2]);
+        assert_eq!(replay.last_two().map(|usage| usage.taken_at), Ok(samples[1].taken_at));
     }
 }

@@ -67,13 +67,14 @@ pub fn pods(containers: usize) -> Vec<Pod> {
 /// Series of containers, each with `samples` readings.
 pub fn histories(series: usize, samples: usize) -> Histories {
     let history = |row: usize| History {
-        container: Some(ContainerName { namespace: namespace(row / 3), pod: pod_name(row / 3), name: container_name(row) }),
+        container: Some(ContainerName {
+            namespace: namespace(row / 3),
+            pod: pod_name(row / 3),
+            name: container_name(row),
+        }),
         samples: readings(row as u64, samples),
     };
-    Histories {
-        node: "ip-10-0-31-7.eu-west-1.compute.internal".to_owned(),
-        series: (0..series).map(history).collect(),
-    }
+    Histories { node: "ip-10-0-31-7.eu-west-1.compute.internal".to_owned(), series: (0..series).map(history).collect() }
 }
 
 /// Readings up to the epoch; what is used differs from row to row and from reading to reading.

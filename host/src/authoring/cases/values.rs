@@ -253,7 +253,8 @@ fn parse_cpu(text: &str) -> Option<Nanocores> {
     (rate <= 1e15).then_some(Nanocores(rate.round() as u64))
 }
 
-fn parse_bytes(text: &str) -> Option<u64> {
+/// A size with its unit, in bytes.
+pub fn parse_bytes(text: &str) -> Option<u64> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
     let bytes = match unit.trim_start() {
         "B" => 1,
