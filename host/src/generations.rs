@@ -159,13 +159,8 @@ impl<L: Loader> Generations<L> {
         watch.follow([PathBuf::from(&args.config)]);
         let built_in = Tenants::upstream(config.scrape.addresses.clone());
         let on_bad_start = config.plugin_engine.on_bad_start;
-        let in_force = InForce {
-            number: 0,
-            config,
-            policies: PoliciesConfig::default(),
-            plugins: Plugins::new(),
-            seen: None,
-        };
+        let in_force =
+            InForce { number: 0, config, policies: PoliciesConfig::default(), plugins: Plugins::new(), seen: None };
         let mut generations = Self {
             args,
             loader,
@@ -260,7 +255,9 @@ impl<L: Loader> Generations<L> {
         let is_refused = self.refusal.as_ref().is_some_and(|refusal| refusal.seen.as_ref() == Some(seen));
         match cause {
             Cause::Start | Cause::Retry => return None,
-            Cause::Asked if is_refused || policies.plugins.iter().any(|plugin| may_move(&plugin.source)) => return None,
+            Cause::Asked if is_refused || policies.plugins.iter().any(|plugin| may_move(&plugin.source)) => {
+                return None;
+            }
             Cause::Files if is_refused => return Some(Outcome::Refused),
             Cause::Asked | Cause::Files => {}
         }
@@ -324,7 +321,9 @@ impl<L: Loader> Generations<L> {
         metrics.is_last_successful.set(1);
         match self.refusal.take() {
             Some(_) => info!("{} says again what generation {number} does, which stays in force", self.args.config),
-            None if cause == Cause::Asked => info!("asked by SIGHUP: nothing has changed, generation {number} stays in force"),
+            None if cause == Cause::Asked => {
+                info!("asked by SIGHUP: nothing has changed, generation {number} stays in force")
+            }
             None => debug!("nothing has changed, generation {number} stays in force"),
         }
     }

@@ -160,7 +160,9 @@ impl Watch {
                 // Gone since it was looked at; its parent tells of that.
                 Err(error) if matches!(error.kind, notify::ErrorKind::PathNotFound) => {}
                 Err(error) => {
-                    warn!("changes in {directory:?} are noticed every {BACKSTOP:?} only, it cannot be watched: {error}");
+                    warn!(
+                        "changes in {directory:?} are noticed every {BACKSTOP:?} only, it cannot be watched: {error}"
+                    );
                 }
             }
         }
@@ -221,9 +223,8 @@ impl Unrest {
 impl State {
     /// Whether it is a watched directory itself, or a name in one that matters.
     fn concerns(&self, path: &Path) -> bool {
-        let in_directory = |(directory, name): (&Path, &OsStr)| {
-            self.names.get(directory).is_some_and(|names| names.contains(name))
-        };
+        let in_directory =
+            |(directory, name): (&Path, &OsStr)| self.names.get(directory).is_some_and(|names| names.contains(name));
         self.names.contains_key(path) || path.parent().zip(path.file_name()).is_some_and(in_directory)
     }
 }
