@@ -9,6 +9,7 @@
 
 mod load;
 mod options;
+mod policies;
 mod process;
 mod report;
 
@@ -63,8 +64,14 @@ pub async fn run(options: &Options) -> Result<Report> {
     write_files(&api, &certs, &directory)?;
 
     let port = free_port()?;
-    let server = Server::start(&options.command(&directory, port)?, &directory)?;
-    let measured = measure(options, &server, &certs, &fleet, SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await;
+    let mut command = options.command(&directory, port)?;
+    if options.policies {
+        fs::write(policies::config(&directory), "")?;
+        command.push(format!("--config={}", policies::config(&directory).display()));
+    }
+    let server = Server::start(&command, &directory)?;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let measured = measure(options, &server, &certs, &fleet, &directory, address).await;
     let report = measured.with_context(|| format!("the server's log ends with:\n{}", server.log_end()))?;
     server.stop().await;
     Ok(report)
@@ -75,6 +82,7 @@ async fn measure(
     server: &Server,
     certs: &Certs,
     fleet: &Fleet,
+    directory: &Directory,
     address: SocketAddr,
 ) -> Result<Report> {
     let mut report = Report::new(options);
@@ -95,6 +103,10 @@ async fn measure(
     report.add("CPU per tick", "s", per_tick, Some(|bar| bar.cpu_per_tick));
     report.add("memory idle", "MiB", mebibytes(server.rss()?), Some(|bar| bar.rss_idle));
     report.add("memory idle, peak", "MiB", mebibytes(server.peak_rss()?), None);
+    if options.policies {
+        policies::measure(&mut report, options, server, directory, per_tick).await?;
+        return Ok(report);
+    }
 
     let background = per_tick / options.resolution.as_secs_f64();
     requests(&mut report, server, &client(), fleet, background).await?;

@@ -133,10 +133,8 @@ impl Place {
         };
         let plugins = place.file("plugins");
         fs::create_dir_all(&plugins).with_context(|| format!("cannot make {}", plugins.display()))?;
-        for name in PLUGINS.map(|name| format!("{name}.wasm")) {
-            let built = built_plugins()?.join(&name);
-            fs::copy(&built, plugins.join(name))
-                .with_context(|| format!("no plugin {}: run `make plugins`", built.display()))?;
+        for name in PLUGINS {
+            fs::copy(crate::plugins::built(name)?, plugins.join(format!("{name}.wasm")))?;
         }
         fs::write(place.config(), FIRST)?;
         Ok(place)
@@ -152,13 +150,6 @@ impl Place {
     fn config(&self) -> PathBuf {
         self.file("gateway.toml")
     }
-}
-
-/// `make plugins` puts them beside the profiles' directories.
-fn built_plugins() -> Result<PathBuf> {
-    let this = std::env::current_exe()?;
-    let target = this.ancestors().nth(2).context("the demo lies in target/<profile>")?;
-    Ok(target.join("plugins"))
 }
 
 impl Cluster {

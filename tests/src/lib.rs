@@ -17,6 +17,7 @@ pub mod gateway;
 pub mod guest;
 pub mod kubectl;
 pub mod metrics;
+pub mod plugins;
 pub mod port;
 pub mod serve;
 pub mod table;

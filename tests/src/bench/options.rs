@@ -17,6 +17,7 @@ usage: bench [flags]
   --resolution SECS  how often kubelets are asked (15)
   --ticks N          how many ticks are measured (4)
   --gzip             ask for compressed answers
+  --policies         measure what plugins cost in a tick, hook by hook, instead of what requests cost
   --json FILE        write the figures there, too
   --server 'CMD …'   measure another server: its command, split at spaces, with {kubeconfig}, {port},
                      {resolution} (with unit), {kubelet_ca}, {tls_cert} and {tls_key} filled in
@@ -49,13 +50,15 @@ pub struct Options {
     pub json: Option<PathBuf>,
     /// Whether compressed answers are asked for.
     pub gzip: bool,
+    /// Whether the cost of policies is measured, and not that of requests.
+    pub policies: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let (nodes, pods, containers) = (1000, 30, 2);
         let resolution = Duration::from_secs(15);
-        Self { nodes, pods, containers, resolution, ticks: 4, server: None, json: None, gzip: false }
+        Self { nodes, pods, containers, resolution, ticks: 4, server: None, json: None, gzip: false, policies: false }
     }
 }
 
@@ -77,12 +80,14 @@ impl Options {
                 "--server" => options.server = Some(value()?),
                 "--json" => options.json = Some(value()?.into()),
                 "--gzip" => options.gzip = true,
+                "--policies" => options.policies = true,
                 "--help" | "-h" => return Ok(None),
                 _ => bail!("unknown flag {flag:?}; --help lists them"),
             }
         }
         let is_empty = [options.nodes, options.pods, options.containers].contains(&0);
         ensure!(!is_empty && options.ticks > 0, "nodes, pods, containers and ticks are all at least 1");
+        ensure!(!options.policies || options.server.is_none(), "only the gateway has policies: not with --server");
         ensure!(options.resolution >= Duration::from_secs(10), "no server takes a resolution below 10 seconds");
         Ok(Some(options))
     }

@@ -131,6 +131,11 @@ impl Server {
         Ok(kibibytes * 1024)
     }
 
+    /// What it has logged so far.
+    pub(super) fn log(&self) -> Result<String> {
+        Ok(String::from_utf8_lossy(&fs::read(&self.log)?).into_owned())
+    }
+
     /// What it logged last.
     pub(super) fn log_end(&self) -> String {
         let log = fs::read(&self.log).unwrap_or_default();
