@@ -32,7 +32,7 @@ use crate::args::Args;
 use crate::clock::Clock;
 use crate::config::policies::{PoliciesConfig, Source};
 use crate::config::watch::{Change, Watch};
-use crate::config::{self, Config, OnBadStart, Problems};
+use crate::config::{self, Config, OnBadStart, Problem, Problems};
 use crate::model::policy::PreferredAddresses;
 use crate::telemetry::Metrics;
 use crate::tenants::{NodePool, Tenant, Tenants};
@@ -290,7 +290,11 @@ impl<L: Loader> Generations<L> {
             return Ok(Loaded { tenants, plugins: Plugins::new() });
         }
         let loaded = self.loader.load(policies, number, addresses).await;
-        loaded.map_err(|problems| Fault { problems, seen: Some(seen.clone()) })
+        loaded.map_err(|mut problems| {
+            // As those of the check, in the order of the lines.
+            problems.0.sort_by_key(Problem::line);
+            Fault { problems, seen: Some(seen.clone()) }
+        })
     }
 
     fn put_in_force(&mut self, policies: PoliciesConfig, loaded: Loaded, changes: &Changes) {

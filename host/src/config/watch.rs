@@ -93,10 +93,16 @@ impl Watch {
         })
     }
 
-    /// From now on these files are watched. What happened to them before is not told.
+    /// From now on these files are watched. What happened before is told of those alone that were watched before.
     pub fn follow(&mut self, files: impl IntoIterator<Item = PathBuf>) {
+        let before: BTreeMap<PathBuf, Option<Look>> = self.files.drain(..).zip(self.looks.drain(..)).collect();
         self.files = files.into_iter().collect();
         self.look_around();
+        let mut looks = self.files.iter().zip(&self.looks);
+        // Directories were not watched for a moment.
+        if looks.any(|(file, look)| before.get(file).is_some_and(|before| before != look)) {
+            self.unrest.stir();
+        }
     }
 
     /// Waits for the next change. A call may be given up at any time without losing one.
@@ -187,20 +193,26 @@ struct State {
 
 impl Unrest {
     fn take_in(&self, event: notify::Result<notify::Event>) {
-        let mut state = self.state.lock();
+        let state = self.state.lock();
         let matters = match &event {
             // Something was lost on the way; it may have been anything.
             Err(_) => true,
             Ok(event) if event.need_rescan() => true,
             Ok(event) => is_change(event.kind) && event.paths.iter().any(|path| state.concerns(path)),
         };
+        drop(state);
         if matters {
-            let now = Instant::now();
-            state.last = Some(now);
-            if state.first.is_none() {
-                state.first = Some(now);
-                self.began.notify_one();
-            }
+            self.stir();
+        }
+    }
+
+    fn stir(&self) {
+        let mut state = self.state.lock();
+        let now = Instant::now();
+        state.last = Some(now);
+        if state.first.is_none() {
+            state.first = Some(now);
+            self.began.notify_one();
         }
     }
 
@@ -280,9 +292,12 @@ fn way_to(file: &Path, names: &mut BTreeMap<PathBuf, BTreeSet<OsString>>) {
             names.entry(at).or_default().insert(step);
             return;
         };
-        if metadata.is_symlink() && symlinks < MOST_SYMLINKS {
+        if metadata.is_symlink() {
             symlinks += 1;
             names.entry(at.clone()).or_default().insert(step);
+            if symlinks > MOST_SYMLINKS {
+                return;
+            }
             let Ok(target) = fs::read_link(&next) else { return };
             if target.is_absolute() {
                 at = PathBuf::from("/");
