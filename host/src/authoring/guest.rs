@@ -85,6 +85,15 @@ impl Guest {
         Ok(called.answer)
     }
 
+    /// The least memory that an instance has: that of one which has only said who it is.
+    ///
+    /// # Errors
+    /// Where it cannot say.
+    pub fn smallest_memory(&self) -> Result<usize> {
+        let called = self.bind("{}", Life::OneCall).caller.describe().context("the plugin cannot describe itself")?;
+        Ok(called.memory)
+    }
+
     /// Whether it answers a hook.
     pub fn answers(&self, hook: Hook) -> bool {
         self.artifact.answers(hook)

@@ -14,7 +14,7 @@ use crate::model::units::UnixNanos;
 
 /// What one policy made of a scenario.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Curve {
+pub(super) struct Curve {
     /// What the legend calls it.
     pub name: String,
     /// After each reading of the scenario; None: nothing was served.
@@ -22,7 +22,7 @@ pub struct Curve {
 }
 
 /// The most curves that can be told apart by their colours.
-pub const MOST_CURVES: usize = COLOURS.len();
+pub(super) const MOST_CURVES: usize = COLOURS.len();
 
 /// Distinct for colour-blind readers, too (Okabe and Ito). The first is that of the rule which others are compared with.
 const COLOURS: [&str; 7] = ["#6b7280", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
@@ -39,7 +39,7 @@ const LEGEND_LINE: f64 = 22.0;
 const HOLD: u64 = 3 * READ_EVERY;
 
 /// Draws it.
-pub fn draw(scenario: &Scenario, curves: &[Curve]) -> String {
+pub(super) fn draw(scenario: &Scenario, curves: &[Curve]) -> String {
     let names: Vec<&str> = ["true use"].into_iter().chain(curves.iter().map(|curve| curve.name.as_str())).collect();
     let legend = places_of_legend(&names);
     let lines = legend.last().map_or(0.0, |(_, line)| f64::from(*line) + 1.0);
@@ -52,7 +52,9 @@ pub fn draw(scenario: &Scenario, curves: &[Curve]) -> String {
         "note",
         (LEFT, 54.0),
         Anchor::Start,
-        &format!("one container, read every {READ_EVERY} s; what is served stays until the next reading"),
+        &format!(
+            "one container, read every {READ_EVERY} s; what is served stays until the next reading, {HOLD} s at most"
+        ),
     );
     draw_legend(&mut svg, &names, &legend);
 
@@ -84,7 +86,7 @@ fn style() -> String {
          .grid{stroke:#e5e7eb;stroke-width:1}.axis{stroke:#9ca3af;stroke-width:1}\
          .gap{fill:#f3f4f6}.restart{stroke:#9ca3af;stroke-width:1;stroke-dasharray:3 3}\
          .truth{fill:#fde68a;stroke:#f0b429;stroke-width:1;stroke-linejoin:round}.reading{stroke:#6b7280;stroke-width:1}\
-         .curve{fill:none;stroke-width:2;stroke-linejoin:round}.c0{stroke-width:4.5;stroke-opacity:.55}"
+         .curve{fill:none;stroke-width:2;stroke-linejoin:round}.c0{stroke-width:4.5;stroke-opacity:.55}.c2{stroke-dasharray:9 4}.c3{stroke-dasharray:4 3}.c4{stroke-dasharray:12 3 3 3}.c5{stroke-dasharray:2 2}.c6{stroke-dasharray:16 6}"
         .to_owned();
     for (number, colour) in COLOURS.iter().enumerate() {
         style.push_str(&format!(".c{number}{{stroke:{colour}}}"));
@@ -183,7 +185,7 @@ impl Panel {
         for (number, curve) in curves.iter().enumerate() {
             svg.path(&format!("curve c{}", number % COLOURS.len()), &self.curve(scenario, curve, &served));
         }
-        self.draw_restart(svg, scenario);
+        self.draw_events(svg, scenario);
     }
 
     fn draw_grid(&self, svg: &mut Svg, scenario: &Scenario) {
@@ -191,7 +193,6 @@ impl Panel {
         svg.text("panel", (LEFT, self.top - 10.0), Anchor::Start, self.title);
         if let Some(gap) = &scenario.gap {
             svg.area("gap", (x(gap.start), self.top), (x(gap.end) - x(gap.start), self.height));
-            svg.text("note", (f64::midpoint(x(gap.start), x(gap.end)), self.top + 16.0), Anchor::Middle, "no readings");
         }
         for minute in 1..=LENGTH / 60 {
             svg.stroke("grid", (x(minute * 60), self.top), (x(minute * 60), bottom));
@@ -242,10 +243,16 @@ impl Panel {
         path
     }
 
-    fn draw_restart(&self, svg: &mut Svg, scenario: &Scenario) {
-        let Some(restart) = scenario.restart else { return };
-        svg.stroke("restart", (x(restart), self.top), (x(restart), self.top + self.height));
-        svg.text("note", (x(restart) + 6.0, self.top + 16.0), Anchor::Start, "restart");
+    /// On top of everything else.
+    fn draw_events(&self, svg: &mut Svg, scenario: &Scenario) {
+        let y = self.top + 16.0;
+        if let Some(gap) = &scenario.gap {
+            svg.text("note", (f64::midpoint(x(gap.start), x(gap.end)), y), Anchor::Middle, "no readings");
+        }
+        if let Some(restart) = scenario.restart {
+            svg.stroke("restart", (x(restart), self.top), (x(restart), self.top + self.height));
+            svg.text("note", (x(restart) + 6.0, y), Anchor::Start, "restart");
+        }
     }
 }
 
