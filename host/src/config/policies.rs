@@ -70,7 +70,7 @@ pub struct OciSource {
 }
 
 /// What one plugin may use up. Each is a key of `limits`, with the defaults of [`PluginLimits::default`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PluginLimits {
     /// `size`: bytes of the artifact.
     pub size: usize,
@@ -121,7 +121,7 @@ impl CpuBudgets {
 pub const WALL_PER_CPU: u32 = 25;
 
 /// `reuse`: an instance answers several calls of one tenant, at the price that it may remember.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Reuse {
     /// `calls`: after so many, a fresh one. Default 10,000.
     pub calls: u32,

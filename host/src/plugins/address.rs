@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use rustls_pki_types::ServerName;
 
-use super::binding::{BadAnswer, Binding, Guest};
+use super::binding::{BadAnswer, Binding, Guest, one_line};
 use super::call::{Called, Caller, Failed};
 use super::wit::exports::metrics_gateway::policy::address::Choice;
 use super::wit::metrics_gateway::policy::types;
@@ -109,7 +109,7 @@ pub enum Decision {
 pub fn check(choice: Choice, port: u16) -> Result<Decision, BadAnswer> {
     match choice {
         Choice::Pass => Ok(Decision::Pass),
-        Choice::Skip(reason) => Ok(Decision::Skip(one_line(&reason))),
+        Choice::Skip(reason) => Ok(Decision::Skip(one_line(&reason, LONGEST_REASON).into())),
         Choice::Dial(candidates) if (1..=MOST_CANDIDATES).contains(&candidates.len()) => {
             let check = |(row, candidate)| {
                 let fault = |fault| BadAnswer(format!("candidate {row}: {fault}"));
@@ -168,12 +168,6 @@ fn check_path(path: &str) -> Result<(), String> {
 /// As much of a text as a line of the log can take.
 fn start(text: &str) -> &str {
     &text[..text.floor_char_boundary(64)]
-}
-
-/// A reason as one line, cut to what the contract allows.
-fn one_line(reason: &str) -> Box<str> {
-    let cut = &reason[..reason.floor_char_boundary(LONGEST_REASON)];
-    cut.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().into()
 }
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ pub struct Role {
     pub plugin: Arc<str>,
     /// For whom.
     pub owner: Owner,
-    /// What serves in its place, as the end of "served … instead".
+    /// What serves in its place, as the end of "fell back to …".
     pub fallback: &'static str,
 }
 
@@ -136,20 +136,29 @@ pub struct Binding<G = Caller> {
 #[error("{0}")]
 pub struct BadAnswer(pub String);
 
+/// Test-only view of the double behind a binding.
+#[cfg(test)]
+impl<G> Binding<G> {
+    pub(super) fn guest(&self) -> &G {
+        &self.guest
+    }
+}
+
+/// A fault names a pod, and a pod's name comes from its kubelet.
+const LONGEST_FAULT: usize = 1024;
+
 impl<G: Guest> Binding<G> {
     /// A binding that asks `guest`. A node that fails does so once in a `resolution`, so being well takes two of them.
     pub fn new(guest: G, role: Role, shared: Shared, resolution: Duration, stopwatch: Stopwatch) -> Self {
         const SHORTEST_QUIET: Duration = Duration::from_secs(60);
-        let binding = Self {
+        Self {
             guest,
             role,
             shared,
             stopwatch,
             quiet: (resolution * 2).max(SHORTEST_QUIET),
             dropped_lines: AtomicU64::new(0),
-        };
-        binding.shared.account.show(binding.shared.state.0.lock().0.position());
-        binding
+        }
     }
 
     /// Which policy it is.
@@ -180,7 +189,7 @@ impl<G: Guest> Binding<G> {
         let answer = match called {
             Ok(called) => check(called.answer).map_err(|BadAnswer(text)| {
                 self.guest.distrust();
-                PluginError::BadOutput(text)
+                PluginError::BadOutput(one_line(&text, LONGEST_FAULT))
             }),
             Err(failed) => Err(failed.error),
         };
@@ -219,7 +228,7 @@ impl<G: Guest> Binding<G> {
             warn!(
                 kind = "allowance",
                 "{role} was not asked about node {node:?}: the plugins of {} have used up their {per_tick:?} of CPU time \
-                 for this tick; served {} instead",
+                 for this tick; fell back to {}",
                 role.owner,
                 role.fallback
             );
@@ -245,7 +254,7 @@ impl<G: Guest> Binding<G> {
         let fallback = role.fallback;
         match error {
             Some(error) if began => {
-                warn!(kind = outcome, "{role}, asked about node {node:?}, {error}; served {fallback} instead");
+                warn!(kind = outcome, "{role}, asked about node {node:?}, {error}; fell back to {fallback}");
             }
             Some(error) => debug!(kind = outcome, "{role}, asked about node {node:?}, {error}"),
             None => {}
@@ -259,7 +268,7 @@ impl<G: Guest> Binding<G> {
                 let seconds = pause.as_secs();
                 warn!(
                     kind = outcome,
-                    "{role} keeps failing: it is not asked for {seconds} s; serving {fallback} instead"
+                    "{role} keeps failing: it is not asked for {seconds} s, falling back to {fallback}"
                 );
             }
             Some(Change::Closed) => info!("{role} answers again: it is asked as before"),
@@ -268,5 +277,13 @@ impl<G: Guest> Binding<G> {
     }
 }
 
+/// Text of a plugin as a part of one line of ours, of at most so many bytes.
+pub fn one_line(text: &str, longest: usize) -> String {
+    let cut = &text[..text.floor_char_boundary(longest)];
+    cut.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+pub(super) mod bench;
 #[cfg(test)]
 mod tests;

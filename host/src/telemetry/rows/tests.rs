@@ -10,7 +10,7 @@ fn family() -> IntCounterVec {
 fn values(family: &IntCounterVec) -> Vec<u64> {
     let families = family.collect();
     let mut values: Vec<u64> =
-        families[0].get_metric().iter().map(|metric| metric.get_counter().value() as u64).collect();
+        families[0].get_metric().iter().map(|metric| metric.get_counter().get_value() as u64).collect();
     values.sort_unstable();
     values
 }
