@@ -13,7 +13,7 @@ pub mod prelude {
     pub use serde::Deserialize;
 
     pub use super::{Address, Candidate, Choice, Node};
-    pub use crate::settings::{JsonSchema, NoSettings, Pattern, in_range};
+    pub use crate::settings::{JsonSchema, LabelMatch, NoSettings, Pattern, in_range};
     pub use crate::{Duration, Labels, debug, error, info, trace, warn};
 }
 

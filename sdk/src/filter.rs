@@ -13,7 +13,7 @@ pub mod prelude {
     pub use serde::Deserialize;
 
     pub use super::{Filter, Pod, ValueFilter, Verdict};
-    pub use crate::settings::{JsonSchema, NoSettings, Pattern, in_range};
+    pub use crate::settings::{JsonSchema, LabelMatch, NoSettings, Pattern, in_range};
     pub use crate::{Bytes, Duration, Labels, Nanocores, Series, debug, error, info, trace, warn};
 }
 

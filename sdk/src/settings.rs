@@ -9,7 +9,7 @@ pub use metrics_gateway_sdk_derive::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
-use crate::{Bytes, Duration, Nanocores};
+use crate::{Bytes, Duration, Labels, Nanocores};
 
 /// What may serve as the settings of a plugin: every type that derives `Deserialize` and `JsonSchema`.
 pub trait Settings: DeserializeOwned + JsonSchema {}
@@ -26,12 +26,18 @@ pub struct NoSettings {}
 /// # Errors
 /// A sentence that names the setting that is wrong, and says what would do.
 pub fn read<S: Settings>(settings: &str) -> Result<S, String> {
+    // A derived reader would take a list as the settings in their order.
+    if !settings.trim_start().starts_with('{') {
+        return Err("settings are a JSON object".to_owned());
+    }
     let mut deserializer = serde_json::Deserializer::from_str(settings);
-    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+    let read = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
         let complaint = error.into_inner();
         if path == "." { format!("{complaint}") } else { format!("\"{path}\": {complaint}") }
-    })
+    })?;
+    deserializer.end().map_err(|error| error.to_string())?;
+    Ok(read)
 }
 
 /// The JSON Schema of settings, as JSON text.
@@ -79,6 +85,7 @@ schema! {
     i32: r#""type":"integer","minimum":-2147483648,"maximum":2147483647"#,
     i64: r#""type":"integer""#,
     Pattern: r#""type":"string","minLength":1,"maxLength":253"#,
+    LabelMatch: r#""type":"string","minLength":1,"maxLength":381"#,
     Duration: r#""type":"string","pattern":"^([0-9]+(h|m|s|ms|us|ns))+$""#,
     Nanocores: r#""type":["string","number"],"pattern":"^[0-9]+(\\.[0-9]+)?m?$","minimum":0"#,
     Bytes: r#""type":["string","integer"],"pattern":"^[0-9]+(\\.[0-9]+)?([KMGT]iB?|[kMGT]?B)?$","minimum":0"#,
@@ -170,6 +177,48 @@ impl<'de> Deserialize<'de> for Pattern {
             return Ok(Self(text));
         }
         Err(serde::de::Error::custom("want a name or a pattern such as \"istio-*\", of 1 to 253 bytes"))
+    }
+}
+
+/// A label by its key, `example.com/tier`, or by key and value, `example.com/tier=web`. As a setting: that text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelMatch {
+    key: String,
+    value: Option<String>,
+}
+
+impl LabelMatch {
+    /// Reads `key` or `key=value`; None where the key is empty or longer than Kubernetes allows.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (key, value) = text.split_once('=').map_or((text, None), |(key, value)| (key, Some(value.to_owned())));
+        (1..=317).contains(&key.len()).then(|| Self { key: key.to_owned(), value })
+    }
+
+    /// Whether labels bear it; None where they do not bear the key, so that others may have the say.
+    pub fn judge(&self, labels: &Labels) -> Option<bool> {
+        let found = labels.get(&self.key)?;
+        Some(self.value.as_deref().is_none_or(|value| value == found))
+    }
+
+    /// Whether labels bear it.
+    pub fn matches(&self, labels: &Labels) -> bool {
+        self.judge(labels).unwrap_or(false)
+    }
+}
+
+impl fmt::Display for LabelMatch {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.key)?;
+        self.value.as_deref().map_or(Ok(()), |value| write!(out, "={value}"))
+    }
+}
+
+impl<'de> Deserialize<'de> for LabelMatch {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let error =
+            || serde::de::Error::custom("want a label such as \"example.com/tier\" or \"example.com/tier=web\"");
+        Self::parse(&text).ok_or_else(error)
     }
 }
 

@@ -21,6 +21,9 @@ use crate::{Batch, Bytes, Duration, Labels, Nanocores, Sample, Series, Time};
 /// When histories begin: 2027-01-15 08:00 UTC, as the times of `cases.toml` are counted from.
 pub const EPOCH: Time = Time::from_secs(1_800_000_000);
 
+#[cfg(feature = "proptest")]
+pub mod hostile;
+
 /// A pod with one container, `app`, on the node `node-1`.
 pub fn pod(namespace: &str, name: &str) -> PodBuilder {
     let containers = vec!["app".to_owned()];

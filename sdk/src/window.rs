@@ -12,7 +12,7 @@ pub mod prelude {
     pub use serde::Deserialize;
 
     pub use super::Window;
-    pub use crate::settings::{JsonSchema, NoSettings, Pattern, in_range};
+    pub use crate::settings::{JsonSchema, NoSettings, in_range};
     pub use crate::{Batch, Bytes, Duration, Interval, Nanocores, Sample, Series, Subject, Time, Usage};
     pub use crate::{debug, error, info, trace, warn};
 }

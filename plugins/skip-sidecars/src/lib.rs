@@ -1,7 +1,8 @@
 //! Leaves containers out by name, such as the proxies of a service mesh.
 //!
-//! In: pods and the names of their containers. Out: drop where a name matches one of `containers` and the pod's namespace one
-//! of `namespaces`, else keep. Nothing fails after the settings were taken.
+//! In: pods and the names of their containers. Out: to drop where a name is one of `containers` and the pod's namespace one
+//! of `namespaces`, else to keep. After the settings were taken nothing fails. Absent on purpose: annotations, which whoever
+//! makes a pod could set.
 
 use metrics_gateway_sdk::filter::prelude::*;
 
@@ -9,9 +10,10 @@ use metrics_gateway_sdk::filter::prelude::*;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Names of containers, or patterns of names (`*`, `?`), that are not served.
+    /// Names of containers that are not served, or patterns of names with `*` and `?`. By default `istio-proxy` and
+    /// `linkerd-proxy`.
     pub containers: Vec<Pattern>,
-    /// Names or patterns of the namespaces in which that holds; all where there is none.
+    /// Names or patterns of the namespaces in which that holds; all if there is none.
     pub namespaces: Vec<Pattern>,
 }
 
@@ -46,3 +48,6 @@ fn is_one_of(name: &str, patterns: &[Pattern]) -> bool {
 }
 
 metrics_gateway_sdk::export_filter!(SkipSidecars);
+
+#[cfg(test)]
+mod tests;
