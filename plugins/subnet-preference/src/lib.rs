@@ -8,6 +8,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use metrics_gateway_sdk::address::NodeAddress;
 use metrics_gateway_sdk::address::prelude::*;
 use serde::Deserializer;
 use serde::de::Error;
@@ -62,7 +63,7 @@ impl Address for SubnetPreference {
         let Settings { subnets, kinds, otherwise } = &self.0;
         let is_wanted = |kind: &String| kinds.is_empty() || kinds.contains(kind);
         let wanted = node.addresses.iter().filter(|address| is_wanted(&address.kind));
-        let ips: Vec<IpAddr> = wanted.filter_map(|address| address.ip()).collect();
+        let ips: Vec<IpAddr> = wanted.filter_map(NodeAddress::ip).collect();
         let mut inside: Vec<IpAddr> = Vec::new();
         for ip in subnets.iter().flat_map(|subnet| ips.iter().filter(|ip| subnet.contains(**ip))) {
             if !inside.contains(ip) {
