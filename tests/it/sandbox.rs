@@ -324,14 +324,19 @@ fn a_busy_machine_saves_no_loop_and_kills_no_innocent() {
     let guilty = caller("loop-in-classify");
 
     let _burners = Burners::light(4);
+    let mut answers = 0;
     for round in 0..15 {
-        let answer = innocent.classify(&pods());
-        assert!(answer.is_ok(), "killed in round {round}: {answer:?}");
+        // The clock on the wall, which allows 25 times as much, may strike where much more than the burners is going on.
+        match innocent.classify(&pods()) {
+            Ok(_) => answers += 1,
+            Err(failed) => assert_eq!(failed.error.kind(), "wall", "killed in round {round}: {failed:?}"),
+        }
         let failed = guilty.classify(&pods()).expect_err("it never ends");
-        assert_eq!(failed.error.kind(), "cpu", "{failed:?}");
+        assert!(["cpu", "wall"].contains(&failed.error.kind()), "{failed:?}");
         // Its budget and one tick, and as much again for what else a machine may be doing.
         assert!(failed.cpu < 2 * (CpuBudgets::FILTER + Duration::from_millis(5)), "{failed:?}");
     }
+    assert!(answers > 0, "no innocent guest came through");
 }
 
 #[test]
@@ -658,22 +663,19 @@ fn a_small_file_cannot_ask_for_billions_of_instances() {
 
 #[test]
 fn proposals_that_are_switched_off_are_not_compiled() {
+    let keep_all = guest::text("keep-all");
+    let refusal_with = |field: &str| refusal(&guest::component(&format!("{keep_all}\n{field}"), "filter-policy"));
     let cases = [
-        ("(memory (export \"memory\") i64 1)", "memory64"),
-        ("(func (return_call 0))", "tail calls"),
+        ("(memory $large i64 1)", "memory64"),
+        ("(func $tail (return_call $tail))", "tail calls"),
         ("(memory $shared 1 1 shared)", "threads"),
-        (
-            "(func (param f32) (result i32) (drop (i32x4.relaxed_trunc_f32x4_s (v128.const i32x4 0 0 0 0))) (i32.const 0))",
-            "relaxed SIMD",
-        ),
+        ("(tag $exception)", "exceptions"),
+        ("(type $structure (struct))", "gc"),
+        ("(func (param v128) (result v128) (i32x4.relaxed_trunc_f32x4_s (local.get 0)))", "relaxed SIMD"),
     ];
-    for (fields, proposal) in cases {
-        let keep = guest::text("keep-all");
-        let module = format!("{keep}\n{fields}");
-        let outcome = std::panic::catch_unwind(|| guest::component(&module, "filter-policy"));
-        let Ok(bytes) = outcome else { continue };
-        let text = refusal(&bytes);
-        assert!(text.starts_with("cannot be compiled: "), "{proposal}: {text}");
+    for (field, proposal) in cases {
+        let text = refusal_with(field);
+        assert!(text.starts_with("cannot be compiled: ") && text.contains(proposal), "{proposal}: {text}");
     }
 }
 

@@ -89,6 +89,7 @@ impl Version {
         numbers.next().is_none().then_some(version)
     }
 
+    #[expect(clippy::absurd_extreme_comparisons, reason = "our minor version does not stay 0")]
     fn is_understood(self) -> bool {
         self.major == VERSION.major && self.minor <= VERSION.minor
     }
@@ -101,7 +102,7 @@ impl std::fmt::Display for Version {
 }
 
 /// What the bytes of a plugin are, found out without compiling them.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Inspection {
     /// SHA-256 of the bytes as they came.
     pub sha256: [u8; 32],
@@ -113,6 +114,14 @@ pub struct Inspection {
     pub was_core_module: bool,
     /// The component.
     component: Vec<u8>,
+}
+
+// Without the component, which is megabytes.
+impl std::fmt::Debug for Inspection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { hooks, version, was_core_module, component, .. } = self;
+        write!(f, "Inspection of {} bytes: {hooks:?} of {version}, core module: {was_core_module}", component.len())
+    }
 }
 
 /// What the bytes are, and whether they may be compiled here.

@@ -84,11 +84,11 @@ impl Engine {
     fn build(options: EngineOptions, counts_fuel: bool) -> Result<Arc<Self>, EngineError> {
         let workers = options.workers.max(1);
         let config = config(counts_fuel);
-        let wasmtime = pooled(config.clone(), workers).or_else(|refusal| {
+        let wasmtime = pooled(config.clone(), workers).or_else(move |refusal| {
             tracing::warn!(
                 "no pool of instances can be reserved, each is made singly, which takes longer: {refusal:#}"
             );
-            wasmtime::Engine::new(&config)
+            single(config)
         });
         let wasmtime = wasmtime.map_err(|error| EngineError(format!("{error:#}")))?;
         let ticker = Ticker::start(wasmtime.clone()).map_err(|error| EngineError(error.to_string()))?;
@@ -210,6 +210,12 @@ fn pooled(mut config: Config, workers: usize) -> wasmtime::Result<wasmtime::Engi
         .table_keep_resident(4 << 10)
         .pagemap_scan(Enabled::No);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    wasmtime::Engine::new(&config)
+}
+
+/// An engine whose instances are made one by one, and take no more address space than they have memory.
+fn single(mut config: Config) -> wasmtime::Result<wasmtime::Engine> {
+    config.memory_reservation(0).memory_reservation_for_growth(1 << 20).memory_guard_size(64 << 10);
     wasmtime::Engine::new(&config)
 }
 

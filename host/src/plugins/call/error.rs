@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wasmtime::{Trap, WasmBacktrace};
+use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 
 use super::super::engine::FRAMES;
 use super::super::line::line;
@@ -74,6 +74,9 @@ impl PluginError {
         }
         if let Some(trap) = error.downcast_ref::<Trap>() {
             return Self::Trap(told(trap, error));
+        }
+        if error.is::<std::io::Error>() || error.is::<PoolConcurrencyLimitError>() {
+            return Self::Host(line(&format!("{error:#}"), MESSAGE));
         }
         let cause = error.root_cause().to_string();
         match step {

@@ -64,3 +64,6 @@ impl Period {
         self.lines <= RATE
     }
 }
+
+#[cfg(test)]
+mod tests;
