@@ -8,7 +8,7 @@ FUZZ_CASES ?= 20000
 SCRIPTS := .ci/run tests/e2e/run tests/e2e/kube-assets tests/e2e/prometheus-assets tests/e2e/real-cluster tests/e2e/lib.sh tests/e2e/promises/*.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test e2e bench check fuzz clean toolchain
+.PHONY: help build demo test e2e bench check fuzz clean toolchain registry
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r target text; do \
@@ -22,7 +22,7 @@ demo: toolchain ## Run the gateway on a cluster that fits in a process; ARGS=--o
 	cargo run --quiet --release -p metrics-gateway-tests --bin demo -- $(ARGS)
 
 # The integration tests start the real binary, which `cargo test` alone builds only for a package's own tests.
-test: toolchain ## Run the unit, property and integration tests; needs no root
+test: toolchain registry ## Run the unit, property and integration tests; needs no root
 	cargo build --workspace --bins
 	cargo test --workspace
 	@echo 'The end-to-end suite, in a real Kubernetes cluster, is: make e2e'
@@ -59,3 +59,10 @@ toolchain:
 		if [[ $$EUID == 0 ]] && command -v apt-get >/dev/null; then \
 			apt-get -q update && apt-get -q install -y --no-install-recommends gcc libc6-dev; \
 		else echo 'a C compiler is missing: install the packages gcc and libc6-dev'; exit 1; fi; fi
+
+# Plugins are fetched from a real registry in the tests. RUNLEVEL keeps the package from starting one for the machine.
+registry:
+	@if ! command -v docker-registry >/dev/null; then \
+		if [[ $$EUID == 0 ]] && command -v apt-get >/dev/null; then \
+			apt-get -q update && RUNLEVEL=1 apt-get -q install -y --no-install-recommends docker-registry; \
+		else echo 'docker-registry is missing, and the tests that need it will fail: apt-get install docker-registry'; fi; fi

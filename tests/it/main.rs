@@ -14,6 +14,7 @@ mod harness;
 mod hostile;
 mod limits;
 mod long_lists;
+mod oci;
 mod reload_under_load;
 mod restart;
 mod robustness;

@@ -19,5 +19,6 @@ pub mod kubectl;
 pub mod metrics;
 pub mod plugins;
 pub mod port;
+pub mod registry;
 pub mod serve;
 pub mod table;

@@ -8,6 +8,9 @@
 //!
 //! Absent on purpose: digests of the .wasm file (`load`), and watching for changes.
 
+pub mod cosign;
+pub mod oci;
+
 use std::io;
 use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -17,6 +20,7 @@ use bytes::Bytes;
 use rustix::fs::OFlags;
 
 use crate::config::policies::Source;
+use oci::OciError;
 
 /// Reads an artifact of at most `limit` bytes. What came from a registry is kept in `cache`, where there is one.
 ///
@@ -29,10 +33,7 @@ pub async fn read(source: &Source, limit: usize, cache: Option<&Path>) -> Result
             let reading = tokio::task::spawn_blocking(move || read_file(&path, limit));
             reading.await.map_err(|_| SourceError::Abandoned)?
         }
-        Source::Oci(oci) => {
-            let _ = cache;
-            Err(SourceError::NoRegistries(oci.reference.clone()))
-        }
+        Source::Oci(source) => Ok(oci::fetch(source, limit, cache).await?),
     }
 }
 
@@ -61,9 +62,9 @@ pub enum SourceError {
         /// What it may have.
         limit: usize,
     },
-    /// This build cannot ask registries.
-    #[error("registries are not supported yet: {0:?} was not fetched")]
-    NoRegistries(Box<str>),
+    /// The registry did not give it.
+    #[error(transparent)]
+    Oci(#[from] OciError),
     /// The gateway is ending.
     #[error("reading was given up, because the gateway is ending")]
     Abandoned,
