@@ -11,6 +11,7 @@ mod exposition;
 mod failure;
 mod fleet;
 mod harness;
+mod hooks;
 mod hostile;
 mod limits;
 mod long_lists;

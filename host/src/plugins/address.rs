@@ -13,8 +13,9 @@ use std::sync::Arc;
 
 use rustls_pki_types::ServerName;
 
-use super::binding::{BadAnswer, Binding, Guest, one_line};
+use super::binding::{BadAnswer, Binding, Guest};
 use super::call::{Called, Caller, Failed};
+use super::line::line;
 use super::wit::exports::metrics_gateway::policy::address::Choice;
 use super::wit::metrics_gateway::policy::types;
 use crate::model::policy::{AddressPolicy, Candidate, NoAddress, PreferredAddresses};
@@ -109,7 +110,7 @@ pub enum Decision {
 pub fn check(choice: Choice, port: u16) -> Result<Decision, BadAnswer> {
     match choice {
         Choice::Pass => Ok(Decision::Pass),
-        Choice::Skip(reason) => Ok(Decision::Skip(one_line(&reason, LONGEST_REASON).into())),
+        Choice::Skip(reason) => Ok(Decision::Skip(line(&reason, LONGEST_REASON).into())),
         Choice::Dial(candidates) if (1..=MOST_CANDIDATES).contains(&candidates.len()) => {
             let check = |(row, candidate)| {
                 let fault = |fault| BadAnswer(format!("candidate {row}: {fault}"));

@@ -25,6 +25,7 @@ use super::artifact::Hook;
 use super::breaker::{Breaker, Change, End, Ticket};
 use super::call::{Called, Caller, Failed, PluginError};
 use super::condition::Condition;
+use super::line::line;
 use crate::telemetry::rows::Row;
 
 /// Who answers: a plugin with its settings. Tests put doubles in its place.
@@ -189,7 +190,7 @@ impl<G: Guest> Binding<G> {
         let answer = match called {
             Ok(called) => check(called.answer).map_err(|BadAnswer(text)| {
                 self.guest.distrust();
-                PluginError::BadOutput(one_line(&text, LONGEST_FAULT))
+                PluginError::BadOutput(line(&text, LONGEST_FAULT))
             }),
             Err(failed) => Err(failed.error),
         };
@@ -275,12 +276,6 @@ impl<G: Guest> Binding<G> {
             None => {}
         }
     }
-}
-
-/// Text of a plugin as a part of one line of ours, of at most so many bytes.
-pub fn one_line(text: &str, longest: usize) -> String {
-    let cut = &text[..text.floor_char_boundary(longest)];
-    cut.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]

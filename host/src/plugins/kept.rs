@@ -19,11 +19,6 @@ impl<K, T> Default for Kept<K, T> {
 }
 
 impl<K: Eq + Hash, T> Kept<K, T> {
-    /// The one that somebody holds.
-    pub fn get(&self, key: &K) -> Option<Arc<T>> {
-        self.0.lock().get(key).and_then(Weak::upgrade)
-    }
-
     /// The one that somebody holds, or else a new one.
     pub fn get_or_make(&self, key: K, make: impl FnOnce(&K) -> T) -> Arc<T> {
         let mut kept = self.0.lock();
@@ -33,11 +28,6 @@ impl<K: Eq + Hash, T> Kept<K, T> {
         let new = Arc::new(make(&key));
         kept.insert(key, Arc::downgrade(&new));
         new
-    }
-
-    /// Takes note of one that was made elsewhere.
-    pub fn insert(&self, key: K, thing: &Arc<T>) {
-        self.0.lock().insert(key, Arc::downgrade(thing));
     }
 
     /// Forgets what nobody holds any more.

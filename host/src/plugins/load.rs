@@ -6,8 +6,8 @@
 //! nothing that fails at once ever gets in force. A plugin that is declared and not bound is loaded all the same: a broken
 //! artifact should be found when it is put there, and not when somebody first needs it.
 //!
-//! What stays the same from one generation to the next goes on: compiled artifacts by their digest; breakers by plugin,
-//! owner, hook, digest, settings and limits, so that no reload resets an open one; allowances by owner; counts. A binding
+//! What stays the same from one generation to the next goes on: compiled artifacts by their digest; breakers by plugin, owner,
+//! hook, digest, settings and limits, so that no reload resets an open one; allowances by owner; counts. A binding
 //! that differs in any of this begins anew.
 //!
 //! Nothing here blocks the reactor: files are read, artifacts compiled (one at a time) and guests run on threads of
@@ -29,11 +29,12 @@ use super::account::{Account, Labels};
 use super::address::AddressBinding;
 use super::allowance::Allowance;
 use super::artifact::{self, Artifact, Hook};
-use super::binding::{Binding, Owner, Role, Shared, State, Stopwatch, one_line};
+use super::binding::{Binding, Owner, Role, Shared, State, Stopwatch};
 use super::call::{Caller, Failed, Level, Log, PluginError};
 use super::engine::Engine;
 use super::filter::{Codes, FilterChain, Link};
 use super::kept::Kept;
+use super::line::line;
 use super::rehearsal::{self, Measured};
 use super::source;
 use super::window::{LONGEST_HISTORY, WindowBinding};
@@ -62,9 +63,6 @@ struct Inner {
     resolution: Duration,
     cache: Option<PathBuf>,
     stopwatch: Stopwatch,
-    /// Taken by who compiles: it takes much memory, and all cores.
-    compiling: tokio::sync::Mutex<()>,
-    artifacts: Kept<[u8; 32], Artifact>,
     states: Kept<(Labels, Terms), State>,
     accounts: Kept<Labels, Account>,
     allowances: Kept<(Owner, Duration), Allowance>,
@@ -79,12 +77,32 @@ struct Terms {
     reuse: Option<Reuse>,
 }
 
+/// A generation that may be put in force.
+pub struct Loaded {
+    /// The generation.
+    pub tenants: Tenants,
+    /// Its plugins, in the order of the file.
+    pub plugins: Vec<PluginFacts>,
+}
+
+/// What is known of a plugin once it is loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginFacts {
+    /// What gateway.toml calls it.
+    pub plugin: Arc<str>,
+    /// What it calls itself.
+    pub name: String,
+    /// Its own version.
+    pub version: String,
+    /// SHA-256 of its artifact.
+    pub sha256: [u8; 32],
+}
+
 /// A plugin that was loaded and has said who it is.
 struct Plugin {
     config: PluginConfig,
     artifact: Arc<Artifact>,
-    /// What it says its version is.
-    version: String,
+    facts: PluginFacts,
 }
 
 impl Plugins {
@@ -96,8 +114,6 @@ impl Plugins {
             resolution,
             cache,
             stopwatch: Arc::new(Instant::now),
-            compiling: tokio::sync::Mutex::default(),
-            artifacts: Kept::default(),
             states: Kept::default(),
             accounts: Kept::default(),
             allowances: Kept::default(),
@@ -114,7 +130,7 @@ impl Plugins {
         policies: &PoliciesConfig,
         generation: u64,
         addresses: &PreferredAddresses,
-    ) -> Result<Tenants, Problems> {
+    ) -> Result<Loaded, Problems> {
         self.0.sweep();
         let loading = |config: PluginConfig| {
             let inner = Arc::clone(&self.0);
@@ -122,16 +138,21 @@ impl Plugins {
         };
         let outcomes = futures_util::stream::iter(policies.plugins.clone()).map(loading).buffered(FETCHED_AT_A_TIME);
         let outcomes: Vec<(Arc<str>, Result<Plugin, Problem>)> = outcomes.collect().await;
-        let mut problems = Vec::new();
-        let mut plugins = HashMap::new();
+        let (mut problems, mut facts, mut plugins) = (Vec::new(), Vec::new(), HashMap::new());
         for (name, outcome) in outcomes {
-            plugins.insert(name, outcome.map_err(|problem| problems.push(problem)).ok());
+            let plugin = outcome.map_err(|problem| problems.push(problem)).ok();
+            facts.extend(plugin.as_ref().map(|plugin| plugin.facts.clone()));
+            plugins.insert(name, plugin);
         }
         let (inner, policies, preferred) = (Arc::clone(&self.0), policies.clone(), Arc::new(addresses.clone()));
         let binding = tokio::task::spawn_blocking(move || {
             let mut binder = Binder { inner: &inner, plugins, preferred, problems };
             let tenants = binder.bind(&policies, generation);
-            if binder.problems.is_empty() { Ok(tenants) } else { Err(Problems(binder.problems)) }
+            if binder.problems.is_empty() {
+                Ok(Loaded { tenants, plugins: facts })
+            } else {
+                Err(Problems(binder.problems))
+            }
         });
         binding.await.unwrap_or_else(|_| {
             Err(Problems(vec![Problem::new(
@@ -143,7 +164,6 @@ impl Plugins {
 
 impl Inner {
     fn sweep(&self) {
-        self.artifacts.sweep();
         self.states.sweep();
         self.accounts.sweep();
         self.allowances.sweep();
@@ -151,16 +171,14 @@ impl Inner {
 
     async fn load_plugin(self: Arc<Self>, config: PluginConfig) -> Result<Plugin, Problem> {
         let place = config.place.clone();
-        let refuse = |text: String| Problem::at(place.clone(), one_line(&text, LONGEST_TEXT));
+        let refuse = |text: String| Problem::at(place.clone(), line(&text, LONGEST_TEXT));
         let read = source::read(&config.source, config.limits.size, self.cache.as_deref()).await;
         let bytes = read.map_err(|error| refuse(chain(&error)))?;
-        let _one_at_a_time = self.compiling.lock().await;
         let inner = Arc::clone(&self);
         let trusting = tokio::task::spawn_blocking(move || inner.trust(config, &bytes));
         match trusting.await {
             Ok(outcome) => outcome.map_err(refuse),
-            // wasmtime panics on some artifacts where it should refuse them.
-            Err(_) => Err(refuse("the artifact makes the compiler panic, and was not loaded".to_owned())),
+            Err(_) => Err(refuse("loading it made the gateway's own code panic, which is a bug".to_owned())),
         }
     }
 
@@ -168,11 +186,7 @@ impl Inner {
     fn trust(&self, config: PluginConfig, bytes: &[u8]) -> Result<Plugin, String> {
         check_pin(bytes, config.sha256)?;
         let inspection = artifact::inspect(bytes, &config.limits).map_err(|error| chain(&error))?;
-        let artifact = match self.artifacts.get(&inspection.sha256) {
-            Some(compiled) => compiled,
-            None => self.engine.compile(&inspection).map_err(|error| chain(&error))?,
-        };
-        self.artifacts.insert(inspection.sha256, &artifact);
+        let artifact = self.engine.compile(&inspection).map_err(|error| chain(&error))?;
         let log = PluginLog { plugin: Arc::clone(&config.name), owner: None };
         let caller = Caller::new(&self.engine, Arc::clone(&artifact), "{}", config.limits.clone(), None, Arc::new(log));
         let name = &config.name;
@@ -181,7 +195,9 @@ impl Inner {
         let said = caller.describe().map_err(fails)?.answer;
         info::check(&said)
             .map_err(|faults| format!("plugin {name:?} describes itself wrongly: {}", faults.join("; ")))?;
-        Ok(Plugin { config, artifact, version: said.version })
+        let facts =
+            PluginFacts { plugin: Arc::clone(name), name: said.name, version: said.version, sha256: artifact.sha256() };
+        Ok(Plugin { config, artifact, facts })
     }
 }
 
@@ -267,7 +283,7 @@ impl Binder<'_> {
     fn address(&mut self, config: Option<&BindingConfig>, side: &Side) -> Option<Arc<dyn AddressPolicy>> {
         let config = config?;
         let (_, caller) = self.ready(config, Hook::Address, side)?;
-        self.tried(config, rehearsal::address(&caller))?;
+        self.rehearsed(config, rehearsal::address(&caller))?;
         let binding = self.binding(config, Hook::Address, side, "address", caller)?;
         Some(Arc::new(AddressBinding::new(binding, Arc::clone(&self.preferred))))
     }
@@ -276,7 +292,7 @@ impl Binder<'_> {
         let config = config?;
         let (_, caller) = self.ready(config, Hook::Window, side)?;
         let asked = self.tried(config, caller.history().map_err(|failed| failed.error))?;
-        self.tried(config, rehearsal::window(&caller, of))?;
+        self.rehearsed(config, rehearsal::window(&caller, of))?;
         let history = config.history.unwrap_or(Duration::from_nanos(asked.answer)).min(LONGEST_HISTORY);
         let binding = self.binding(config, Hook::Window, side, "window", caller)?;
         Some(Arc::new(WindowBinding::new(binding, history, config.on_error)))
@@ -293,7 +309,7 @@ impl Binder<'_> {
         let (config, before) = (&tenant.filter[place], &tenant.filter[..place]);
         let (is_by_value, caller) = self.ready(config, Hook::Filter, side)?;
         let codes = if is_by_value { Codes::ByValueToo } else { Codes::Final };
-        self.tried(config, rehearsal::filter(&caller, codes))?;
+        self.rehearsed(config, rehearsal::filter(&caller, codes))?;
         // Series of one plugin that stands several times in a chain are told apart by its turn.
         let label = match before.iter().filter(|other| other.plugin == config.plugin).count() {
             0 => "filter".to_owned(),
@@ -334,9 +350,15 @@ impl Binder<'_> {
         Caller::new(&self.inner.engine, artifact, settings, limits.clone(), *reuse, Arc::new(log))
     }
 
-    /// What a trial yielded; a failure is a problem of the binding.
+    /// What a question yielded; a failure is a problem of the binding.
     fn tried<T>(&mut self, config: &BindingConfig, outcome: Result<T, PluginError>) -> Option<T> {
         let refuse = |error| self.refuse(&config.place, format!("plugin {:?} {error}", config.plugin));
+        outcome.map_err(refuse).ok()
+    }
+
+    fn rehearsed(&mut self, config: &BindingConfig, outcome: Result<(), PluginError>) -> Option<()> {
+        let refuse =
+            |error| self.refuse(&config.place, format!("plugin {:?} failed its rehearsal: it {error}", config.plugin));
         outcome.map_err(refuse).ok()
     }
 
@@ -345,11 +367,11 @@ impl Binder<'_> {
         let inner = self.inner;
         let labels =
             || Labels { plugin: (*config.plugin).into(), tenant: side.owner.label().into(), hook: label.into() };
-        let sha256 = plugin.artifact.sha256();
+        let PluginFacts { version, sha256, .. } = &plugin.facts;
         let PluginConfig { limits, reuse, .. } = &plugin.config;
-        let terms = Terms { sha256, settings: config.settings.clone(), limits: limits.clone(), reuse: *reuse };
+        let terms = Terms { sha256: *sha256, settings: config.settings.clone(), limits: limits.clone(), reuse: *reuse };
         let metrics = &inner.metrics.plugins;
-        let info = metrics.rows.row(&metrics.info, &[&config.plugin, &plugin.version, &hex(&sha256)]);
+        let info = metrics.rows.row(&metrics.info, &[&config.plugin, version, &hex(sha256)]);
         info.set(1);
         let shared = Shared {
             state: inner.states.get_or_make((labels(), terms), |_| State::default()),
@@ -367,7 +389,7 @@ impl Binder<'_> {
     }
 
     fn refuse(&mut self, place: &Place, text: String) {
-        self.problems.push(Problem::at(place.clone(), one_line(&text, LONGEST_TEXT)));
+        self.problems.push(Problem::at(place.clone(), line(&text, LONGEST_TEXT)));
     }
 }
 

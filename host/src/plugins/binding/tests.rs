@@ -203,9 +203,3 @@ fn lines_that_a_plugin_lost_are_counted_once() {
     }
     assert_eq!(bench.metrics.plugins.log_lines_dropped.with_label_values(&["double"]).get(), 12);
 }
-
-#[test]
-fn text_of_a_plugin_is_cut_to_whole_characters_and_stays_on_one_line() {
-    assert_eq!(one_line("half\r\nlife\u{1b}[31m", 100), "half  life [31m");
-    assert_eq!(one_line("grüße", 3), "gr");
-}

@@ -107,8 +107,8 @@ fn one_row_that_cannot_be_believed_costs_the_whole_answer() {
         called.answer.taken_at[1] += 1;
         Ok(called)
     };
-    let served =
-        policy(&bench, lying, OnError::LastTwo).measure(&batch(&[container("a", &samples), container("b", &samples)]));
+    let policy = policy(&bench, lying, OnError::LastTwo);
+    let served = policy.measure(&batch(&[container("a", &samples), container("b", &samples)]));
     assert_eq!(served.iter().flatten().map(|usage| usage.window.0).collect::<Vec<_>>(), [15 * SECOND; 2]);
     assert_eq!(bench.count("bad-output"), 1);
 }
