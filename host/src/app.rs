@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -27,6 +28,7 @@ use crate::scrape::kubelet::{ClientOptions, KubeletClient};
 use crate::shutdown::Signals;
 use crate::store::{self, Store};
 use crate::telemetry::Metrics;
+use crate::tenants::Tenants;
 use crate::tick::{self, Tick};
 
 /// How we introduce ourselves to API servers and kubelets.
@@ -69,11 +71,13 @@ impl App {
         let store = Arc::new(build_store(&config));
         let client = api_server_client(config.kubeconfig.as_deref()).await?;
         let kubelets = Arc::new(build_kubelet_client(&config).await?);
+        // The first generation; who offers further ones will hold the sender.
+        let (_, offered) = watch::channel(Arc::new(Tenants::upstream(config.scrape.addresses.clone())));
         let tick = Arc::new(Tick::new(
             tick::Parts {
                 cluster: Arc::clone(&cluster),
                 client: Arc::clone(&kubelets),
-                addresses: Arc::new(config.scrape.addresses.clone()),
+                tenants: offered,
                 store: Arc::clone(&store),
                 metrics: Arc::clone(&metrics),
                 clock: clock.clone(),
@@ -172,6 +176,7 @@ impl App {
         let (cluster, client) = (&self.cluster, &self.client);
         self.tasks.spawn(discovery::nodes::watch(Arc::clone(cluster), client.clone(), stop.clone()));
         self.tasks.spawn(discovery::pods::watch(Arc::clone(cluster), client.clone(), stop.clone()));
+        self.tasks.spawn(discovery::namespaces::watch(Arc::clone(cluster), client.clone(), stop.clone()));
         self.spawn(stop, Arc::clone(&self.trust).follow_config_map(self.authentication_client.clone()));
         self.spawn(stop, Arc::clone(&self.trust).follow_files());
     }

@@ -1,7 +1,8 @@
-//! What exists: the nodes, and the running pods with their labels, as the API server tells.
+//! What exists: the nodes, the running pods with their labels, and where somebody needs them the labels of namespaces, as
+//! the API server tells.
 //!
-//! In: two long-lived watches, [`nodes::watch`] and [`pods::watch`], which `app` spawns; each is the only writer of
-//! its half. Out: [`Cluster`], which any number of requests and ticks read at the same time.
+//! In: long-lived watches, [`nodes::watch`], [`pods::watch`] and [`namespaces::watch`], which `app` spawns; each is the
+//! only writer of its part. Out: [`Cluster`], which any number of requests and ticks read at the same time.
 //!
 //! What was once read stays served while the API server is away, and while it is listed anew: a re-list takes out
 //! what is gone when it is complete, not before, so a reader never sees a cluster that is emptier than it is.
@@ -13,6 +14,7 @@
 //! of them is served). We differ once: a watch that the API server cuts is resumed without listing again.
 
 mod label_sets;
+pub mod namespaces;
 pub mod nodes;
 pub mod pods;
 mod watch;
@@ -26,7 +28,7 @@ use http::header::USER_AGENT;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use tokio::sync::watch as channel;
 
-use crate::model::{Labels, Node, NodeName};
+use crate::model::{Identities, Labels, Node, NodeName, PodRef};
 use label_sets::LabelSets;
 
 /// The nodes and running pods of the cluster. Reads never wait for the network.
@@ -38,6 +40,10 @@ pub struct Cluster {
     namespaces: RwLock<BTreeMap<Arc<str>, Arc<Namespace>>>,
     label_sets: Mutex<LabelSets>,
     pods_synced: channel::Sender<bool>,
+    /// Of all namespaces, while they are watched.
+    namespace_labels: RwLock<BTreeMap<Box<str>, Arc<Labels>>>,
+    namespace_labels_wanted: channel::Sender<bool>,
+    namespace_labels_synced: channel::Sender<bool>,
 }
 
 /// The running pods of one namespace.
@@ -62,6 +68,9 @@ impl Cluster {
             namespaces: RwLock::default(),
             label_sets: Mutex::default(),
             pods_synced: channel::Sender::new(false),
+            namespace_labels: RwLock::default(),
+            namespace_labels_wanted: channel::Sender::new(false),
+            namespace_labels_synced: channel::Sender::new(false),
         }
     }
 
@@ -106,6 +115,27 @@ impl Cluster {
             // An error would mean that the sender is gone, and `self` holds it.
             let _ = synced.subscribe().wait_for(|synced| *synced).await;
         }
+    }
+
+    /// Says whether anybody needs the labels of namespaces. Those that nobody needs any more are kept up to date for a
+    /// little longer, as whoever needed them may still be at work.
+    pub fn want_namespace_labels(&self, wanted: bool) {
+        self.namespace_labels_wanted.send_replace(wanted);
+    }
+
+    /// Waits until all namespaces have been listed once, which they only are while their labels are wanted.
+    pub async fn until_namespace_labels_synced(&self) {
+        let _ = self.namespace_labels_synced.subscribe().wait_for(|synced| *synced).await;
+    }
+}
+
+impl Identities for Cluster {
+    fn pod_labels(&self, pod: PodRef<'_>) -> Option<Arc<Labels>> {
+        self.namespace(pod.namespace)?.labels(pod.name)
+    }
+
+    fn namespace_labels(&self, namespace: &str) -> Option<Arc<Labels>> {
+        self.namespace_labels.read().get(namespace).cloned()
     }
 }
 
@@ -209,6 +239,30 @@ impl Cluster {
 
     fn tell_pods_synced(&self) {
         self.pods_synced.send_replace(true);
+    }
+
+    /// Keeps these labels of a namespace in place of those known.
+    fn put_namespace_labels(&self, namespace: &str, labels: Labels) {
+        let mut known = self.namespace_labels.write();
+        match known.get_mut(namespace) {
+            Some(known) if **known == labels => {}
+            Some(known) => *known = Arc::new(labels),
+            None => _ = known.insert(namespace.into(), Arc::new(labels)),
+        }
+    }
+
+    /// Whether anybody needs the labels of namespaces.
+    pub(crate) fn namespace_labels_wanted(&self) -> channel::Receiver<bool> {
+        self.namespace_labels_wanted.subscribe()
+    }
+
+    pub(crate) fn tell_namespace_labels_synced(&self) {
+        self.namespace_labels_synced.send_replace(true);
+    }
+
+    /// Forgets the labels of the namespaces whose names do not pass.
+    fn retain_namespace_labels(&self, is_there: impl Fn(&str) -> bool) {
+        self.namespace_labels.write().retain(|name, _| is_there(name));
     }
 }
 

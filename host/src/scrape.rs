@@ -1,12 +1,13 @@
 //! One node: its candidate addresses, to the bytes of its kubelet's answer or an outcome with its reason.
 //!
-//! `/metrics/resource` is asked for, or the path that the node's annotation names. A kubelet that has no such path
-//! (404; before 1.14, or with the endpoint turned off) is asked for `/stats/summary` instead, for as long as the
-//! connection lasts: a kubelet that is upgraded is restarted, and the new connection asks afresh.
+//! `/metrics/resource` is asked for, or the path that the candidate or else the node's annotation names. A kubelet that
+//! has no `/metrics/resource` (404; before 1.14, or with the endpoint turned off) is asked for `/stats/summary` instead,
+//! for as long as the connection lasts: a kubelet that is upgraded is restarted, and the new connection asks afresh.
 //!
 //! Candidates are tried in order when a connection cannot be made. What a kubelet that answered has said, stands.
 //!
-//! Absent on purpose: storing, serving, and any retry of an answer. The next tick is the retry.
+//! Absent on purpose: which candidates a node has, storing, serving, and any retry of an answer. The next tick is the
+//! retry.
 
 pub mod kubelet;
 
@@ -19,7 +20,7 @@ use tokio::time::Instant;
 
 use crate::decode::{DecodeError, Form};
 use crate::model::Node;
-use crate::model::policy::{AddressPolicy, Candidate, NoAddress};
+use crate::model::policy::{Candidate, NoAddress};
 use kubelet::{Connection, KubeletClient};
 
 /// What a kubelet said.
@@ -53,11 +54,13 @@ pub enum ScrapeError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The kubelet's certificate is not for the name or address that was dialled.
-    #[error("the certificate of {host:?} does not name it: {detail}")]
+    /// The kubelet's certificate is not for the name or address that it has to bear.
+    #[error("the certificate of {host:?} does not name {}: {detail}", it_or_another(host, expected))]
     TlsName {
         /// What was dialled.
         host: String,
+        /// The name or address that the certificate has to bear: what was dialled, unless we were told another.
+        expected: String,
         /// Which names it does have.
         detail: String,
     },
@@ -155,22 +158,24 @@ impl ScrapeError {
     }
 }
 
+fn it_or_another(host: &str, expected: &str) -> String {
+    if host == expected { "it".to_owned() } else { format!("{expected:?}") }
+}
+
 /// Asks one node's kubelet, again and again, over one connection where it can.
 pub struct NodeScraper {
     client: Arc<KubeletClient>,
-    addresses: Arc<dyn AddressPolicy>,
     node: Arc<Node>,
-    /// What the policy says of the node as it is.
+    /// What the address policy says of the node as it is.
     candidates: Result<Vec<Candidate>, NoAddress>,
     connection: Option<Connection>,
     form: Form,
 }
 
 impl NodeScraper {
-    /// A scraper that has not asked yet.
-    pub fn new(client: Arc<KubeletClient>, addresses: Arc<dyn AddressPolicy>, node: Arc<Node>) -> Self {
-        let candidates = addresses.candidates(&node);
-        Self { client, addresses, node, candidates, connection: None, form: Form::Text }
+    /// A scraper that does not know yet where to ask.
+    pub fn new(client: Arc<KubeletClient>, node: Arc<Node>) -> Self {
+        Self { client, node, candidates: Ok(Vec::new()), connection: None, form: Form::Text }
     }
 
     /// The node that is asked.
@@ -178,10 +183,14 @@ impl NodeScraper {
         &self.node
     }
 
-    /// The Node object has changed: its addresses are considered anew. Where they are the same, as when only a label
-    /// has changed, the connection goes on being used.
-    pub fn update(&mut self, node: Arc<Node>) {
-        let candidates = self.addresses.candidates(&node);
+    /// Whether the node is not to be asked, which is no failure; why.
+    pub fn skipped(&self) -> Option<&NoAddress> {
+        self.candidates.as_ref().err().filter(|reason| matches!(reason, NoAddress::Skipped { .. }))
+    }
+
+    /// From now on the node is as this, and is asked there. Where the candidates are as before, as when only a label of
+    /// the node has changed, the connection goes on being used.
+    pub fn update(&mut self, node: Arc<Node>, candidates: Result<Vec<Candidate>, NoAddress>) {
         if candidates != self.candidates {
             self.connection = None;
         }
@@ -213,11 +222,12 @@ impl NodeScraper {
     }
 
     async fn ask_over(&mut self, mut connection: Connection) -> Result<Answer, ScrapeError> {
-        let mut answer = self.client.get(&mut connection, &self.path()).await;
+        let named = connection.path().or(self.node.resource_metrics_path.as_deref()).map(escaped);
+        let mut answer = self.client.get(&mut connection, named.as_deref().unwrap_or(self.usual_path())).await;
         let is_404 = matches!(&answer, Err(error) if error.reason() == "404");
-        if is_404 && connection.is_open() && self.form == Form::Text && self.node.resource_metrics_path.is_none() {
+        if is_404 && connection.is_open() && self.form == Form::Text && named.is_none() {
             self.form = Form::Summary;
-            answer = self.client.get(&mut connection, &self.path()).await;
+            answer = self.client.get(&mut connection, self.usual_path()).await;
         }
         self.connection = Some(connection).filter(Connection::is_open);
         let body = answer?;
@@ -259,16 +269,16 @@ impl NodeScraper {
         })
     }
 
-    fn path(&self) -> String {
-        match (self.form, &self.node.resource_metrics_path) {
-            (Form::Summary, _) => "/stats/summary?only_cpu_and_memory=true".into(),
-            (Form::Text, None) => "/metrics/resource".into(),
-            (Form::Text, Some(path)) => escaped(path),
+    /// Where nobody names another.
+    fn usual_path(&self) -> &'static str {
+        match self.form {
+            Form::Summary => "/stats/summary?only_cpu_and_memory=true",
+            Form::Text => "/metrics/resource",
         }
     }
 }
 
-/// The annotation names a path, never a query: as upstream, a `?` in it is escaped.
+/// An annotation or a policy names a path, never a query: as upstream, a `?` in it is escaped.
 fn escaped(path: &str) -> String {
     const NOT_IN_A_PATH: &AsciiSet = &CONTROLS
         .add(b' ')

@@ -48,6 +48,8 @@ pub struct Metrics {
     pub pods_without_usage: IntCounterVec,
     /// Nodes that are asked.
     pub nodes: IntGauge,
+    /// Those of them that are not, as an address policy decided.
+    pub nodes_skipped: IntGauge,
     /// By code: answered requests.
     pub http_requests: IntCounterVec,
     /// By verb and resource: how long requests took until the answer's head.
@@ -177,6 +179,13 @@ impl Metrics {
                 &["reason"],
             ),
             nodes: register(r, IntGauge::new("metrics_gateway_nodes", "Nodes that are asked")),
+            nodes_skipped: register(
+                r,
+                IntGauge::new(
+                    "metrics_gateway_nodes_skipped",
+                    "Nodes of these that an address policy decided not to ask",
+                ),
+            ),
             http_requests: counter_vec(
                 r,
                 "metrics_gateway_http_requests_total",

@@ -4,35 +4,47 @@
 //! agree in their answers, and the work is spread over the interval instead of coming in bursts. A node that is new
 //! is asked at once, so that its first window is full after its second moment at the latest.
 //!
-//! Each node has a task of its own, which scrapes, decodes and puts what it got into the store; a bound on how many
-//! do so at a time is the only thing they share. So a node that hangs delays nobody.
+//! Each node has a task of its own (`node`), which scrapes, decodes and puts what it got into the store; a bound on how
+//! many do so at a time, and one on how many ask policies (`workers`), are the only things they share. So a node that
+//! hangs delays nobody.
+//!
+//! Policies come in generations. One that is offered is put in force for all nodes at once, and each node's task then
+//! decides anew where to ask, and has the store judge anew what it holds; what is served is replaced in place. A
+//! generation that needs labels of namespaces comes into force when they are known, or [`PATIENCE`] later, so that no
+//! namespace is first taken for another tenant's. The first scrape waits for the first generation in the same way.
 //!
 //! Absent on purpose: how any of the steps works.
+
+mod node;
+mod workers;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use prometheus::{Gauge, Histogram};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, info, warn};
+use tracing::warn;
 
 use crate::clock::Clock;
 use crate::config::{ScrapeConfig, TimestampOf};
-use crate::decode::{self, Reading};
 use crate::discovery::Cluster;
-use crate::model::policy::AddressPolicy;
 use crate::model::units::UnixNanos;
-use crate::model::{LeftOut, Node, NodeName};
+use crate::model::{Node, NodeName};
 use crate::scrape::kubelet::KubeletClient;
-use crate::scrape::{Answer, NodeScraper, ScrapeError};
-use crate::store::{Put, Store};
+use crate::store::Store;
 use crate::telemetry::Metrics;
+use crate::tenants::Tenants;
+use node::NodeTask;
+use workers::Workers;
+
+/// How long a generation waits for the labels of namespaces. Listing them takes well under a second where the API server
+/// answers at all; where it does not, tenants that own namespaces by name should not wait for those that do by label.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the heartbeat drives.
 pub struct Parts {
@@ -40,8 +52,8 @@ pub struct Parts {
     pub cluster: Arc<Cluster>,
     /// Asks them.
     pub client: Arc<KubeletClient>,
-    /// Decides where they are asked.
-    pub addresses: Arc<dyn AddressPolicy>,
+    /// The generations of policies, as they are offered.
+    pub tenants: watch::Receiver<Arc<Tenants>>,
     /// Keeps what they say.
     pub store: Arc<Store>,
     /// Counts.
@@ -58,7 +70,11 @@ pub struct Tick {
     config: ScrapeConfig,
     timestamp: TimestampOf,
     /// As many nodes are asked at a time as there are permits.
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
+    /// Those who ask policies.
+    workers: Workers,
+    /// The generation in force.
+    in_force: watch::Sender<Arc<Tenants>>,
     /// When the current tick started; zero before the first.
     started_at: AtomicU64,
     /// When a node was last done with.
@@ -68,8 +84,18 @@ pub struct Tick {
 impl Tick {
     /// A heartbeat that has not begun.
     pub fn new(parts: Parts, config: ScrapeConfig, timestamp: TimestampOf) -> Self {
-        let permits = Semaphore::new(config.concurrency.get().min(Semaphore::MAX_PERMITS));
-        Self { parts, config, timestamp, permits, started_at: AtomicU64::new(0), finished_at: AtomicU64::new(0) }
+        let permits = Arc::new(Semaphore::new(config.concurrency.get().min(Semaphore::MAX_PERMITS)));
+        let in_force = watch::Sender::new(Arc::clone(&parts.tenants.borrow()));
+        Self {
+            parts,
+            config,
+            timestamp,
+            permits,
+            workers: Workers::new(),
+            in_force,
+            started_at: AtomicU64::new(0),
+            finished_at: AtomicU64::new(0),
+        }
     }
 
     /// Whether ticks come when they should: none has been due yet, or the last began at most 1.5 resolutions ago.
@@ -80,6 +106,12 @@ impl Tick {
 
     /// Beats until told to stop. The nodes must be known by then.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut offered = self.parts.tenants.clone();
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = self.adopt(&mut offered) => {}
+        }
+        self.parts.tasks.spawn(Arc::clone(&self).follow_generations(offered, stop.clone()));
         let mut asked = HashMap::new();
         let mut changed = self.parts.cluster.nodes_changed();
         let mut due = self.parts.clock.now();
@@ -92,6 +124,41 @@ impl Tick {
                 () = tokio::time::sleep_until(next_tick) => next_tick = self.begin_tick(&mut due),
                 Ok(()) = changed.changed() => {}
             }
+        }
+    }
+
+    /// Puts every further generation in force.
+    async fn follow_generations(self: Arc<Self>, mut offered: watch::Receiver<Arc<Tenants>>, stop: CancellationToken) {
+        let follow = async {
+            // Who offers them may have ended: the last stays in force.
+            while offered.changed().await.is_ok() {
+                self.adopt(&mut offered).await;
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = follow => {}
+        }
+    }
+
+    /// Puts in force what is offered, as soon as what it needs to know is known.
+    async fn adopt(&self, offered: &mut watch::Receiver<Arc<Tenants>>) {
+        let tenants = Arc::clone(&offered.borrow_and_update());
+        let (generation, needs_labels) = (tenants.generation, tenants.needs_namespace_labels);
+        let cluster = &self.parts.cluster;
+        if needs_labels {
+            cluster.want_namespace_labels(true);
+            if tokio::time::timeout(PATIENCE, cluster.until_namespace_labels_synced()).await.is_err() {
+                warn!(
+                    generation,
+                    "the API server has not listed the namespaces within {PATIENCE:?}; until it does, those that tenants \
+                     own by labels are the default tenant's"
+                );
+            }
+        }
+        self.in_force.send_replace(tenants);
+        if !needs_labels {
+            cluster.want_namespace_labels(false);
         }
     }
 
@@ -132,20 +199,9 @@ impl Tick {
 
     fn ask_from_now_on(self: &Arc<Self>, node: Arc<Node>, new: usize, stop: &CancellationToken) -> Asked {
         let gone = stop.child_token();
-        let phase = phase(node.name.as_str());
         let (updates, receiver) = watch::channel(Arc::clone(&node));
-        let task = NodeTask {
-            tick: Arc::clone(self),
-            first_delay: first_delay(new).mul_f64(phase),
-            phase: self.config.resolution.mul_f64(phase),
-            duration: self.parts.metrics.kubelet_request_duration.with_label_values(&[node.name.as_str()]),
-            last_request: self.parts.metrics.kubelet_last_request.with_label_values(&[node.name.as_str()]),
-            scraper: NodeScraper::new(Arc::clone(&self.parts.client), Arc::clone(&self.parts.addresses), node),
-            updates: receiver,
-            failing: None,
-            is_garbled: false,
-        };
-        self.parts.tasks.spawn(task.run(gone.clone(), stop.clone()));
+        let task = NodeTask::new(self, node, receiver, first_delay(new), gone.clone());
+        self.parts.tasks.spawn(task.run(stop.clone()));
         Asked { updates, gone }
     }
 }
@@ -166,173 +222,6 @@ impl Asked {
             }
             changed
         });
-    }
-}
-
-/// Asks one node for as long as it is there.
-struct NodeTask {
-    tick: Arc<Tick>,
-    scraper: NodeScraper,
-    updates: watch::Receiver<Arc<Node>>,
-    /// The node's moment in each interval.
-    phase: Duration,
-    /// The time until it is asked for the first time.
-    first_delay: Duration,
-    duration: Histogram,
-    last_request: Gauge,
-    /// Why the node fails at present.
-    failing: Option<&'static str>,
-    /// Whether its last answer held lines that could not be read.
-    is_garbled: bool,
-}
-
-impl NodeTask {
-    async fn run(mut self, gone: CancellationToken, stop: CancellationToken) {
-        let mut due = UnixNanos(self.parts().clock.now().0.saturating_add(nanos(self.first_delay)));
-        let mut wake = Instant::now() + self.first_delay;
-        loop {
-            tokio::select! {
-                () = gone.cancelled() => break,
-                () = tokio::time::sleep_until(wake) => {}
-                Ok(()) = self.updates.changed() => {
-                    let node = Arc::clone(&self.updates.borrow_and_update());
-                    self.scraper.update(node);
-                    continue;
-                }
-            }
-            tokio::select! {
-                () = gone.cancelled() => break,
-                () = self.beat() => {}
-            }
-            let now = self.parts().clock.now();
-            due = moment_after(due.max(now), self.phase, self.tick.config.resolution);
-            wake = Instant::now() + due.since(now);
-        }
-        // While the gateway shuts down, what it knows is served to the last request.
-        if !stop.is_cancelled() {
-            self.leave();
-        }
-    }
-
-    async fn beat(&mut self) {
-        let tick = Arc::clone(&self.tick);
-        // The semaphore is never closed.
-        let Ok(_permit) = tick.permits.acquire().await else { return };
-        let asked_at = self.parts().clock.now();
-        let outcome = self.scraper.scrape().await;
-        let answered_at = self.parts().clock.now();
-        self.duration.observe(answered_at.since(asked_at).as_secs_f64());
-        self.last_request.set(asked_at.seconds() as f64);
-        let outcome = match outcome {
-            Ok(answer) => self.take_in(answer, asked_at, answered_at).await,
-            Err(error) => Err(error),
-        };
-        self.report(outcome.as_ref().err());
-        if outcome.is_err() {
-            self.parts().store.miss(&self.scraper.node().name, answered_at);
-        }
-        self.tick.finished_at.fetch_max(answered_at.0, Ordering::Relaxed);
-    }
-
-    /// Decodes an answer into the store.
-    async fn take_in(
-        &mut self,
-        answer: Answer,
-        asked_at: UnixNanos,
-        answered_at: UnixNanos,
-    ) -> Result<(), ScrapeError> {
-        /// Up to here decoding takes less than half a millisecond, which is less than handing it over is worth.
-        const AT_ONCE: usize = 256 * 1024;
-        let store = Arc::clone(&self.parts().store);
-        let node = self.scraper.node().name.clone();
-        let reading = Reading { form: answer.form, asked_at, timestamp: self.tick.timestamp };
-        let is_short = answer.body.len() <= AT_ONCE;
-        self.parts().metrics.scrape_bytes.inc_by(answer.body.len() as u64);
-        let decode = move || -> Result<(LeftOut, Put), ScrapeError> {
-            let batch = decode::batch(&answer.body, reading)?;
-            Ok((batch.left_out, store.put(&node, &batch, answered_at, None)))
-        };
-        let (left_out, put) = if is_short {
-            decode()?
-        } else {
-            tokio::task::spawn_blocking(decode)
-                .await
-                .map_err(|error| ScrapeError::BrokenOff(format!("decoding ended early: {error}")))??
-        };
-        self.count(left_out, put);
-        Ok(())
-    }
-
-    fn count(&mut self, left_out: LeftOut, put: Put) {
-        let metrics = Arc::clone(&self.parts().metrics);
-        let was_garbled = std::mem::replace(&mut self.is_garbled, left_out.bad_lines > 0);
-        metrics.bad_lines.inc_by(u64::from(left_out.bad_lines));
-        let reasons = [
-            ("incomplete", left_out.incomplete_pods),
-            ("waiting", put.waiting),
-            ("counter-fell", put.fell),
-            ("on-another-node", put.elsewhere),
-        ];
-        for (reason, count) in reasons {
-            if count > 0 {
-                metrics.pods_without_usage.with_label_values(&[reason]).inc_by(u64::from(count));
-            }
-        }
-        let node = &self.scraper.node().name;
-        if self.is_garbled && !was_garbled {
-            warn!(%node, lines = left_out.bad_lines, "left out lines of the node's answer that cannot be read");
-        }
-        debug!(%node, ?left_out, ?put, "took in the node's samples");
-    }
-
-    /// Says what changed; what stays as it was is counted, not told again.
-    fn report(&mut self, error: Option<&ScrapeError>) {
-        let metrics = Arc::clone(&self.parts().metrics);
-        let node = Arc::clone(self.scraper.node());
-        let success = if error.is_none() { "true" } else { "false" };
-        metrics.kubelet_requests.with_label_values(&[success]).inc();
-        let reason = error.map(ScrapeError::reason);
-        if let Some(reason) = reason {
-            metrics.scrape_failures.with_label_values(&[reason]).inc();
-        }
-        if reason == self.failing {
-            return;
-        }
-        self.set_failing(reason);
-        match error {
-            None => info!(node = %node.name, "node answers again"),
-            // As upstream: that a node which is not ready does not answer is no news.
-            Some(error) if !node.ready => {
-                debug!(node = %node.name, reason = error.reason(), %error, "failed to scrape a node that is not ready");
-            }
-            Some(error) => {
-                warn!(node = %node.name, reason = error.reason(), %error, "failed to scrape node; asking again at its next moment");
-            }
-        }
-    }
-
-    fn set_failing(&mut self, reason: Option<&'static str>) {
-        let failing = &self.tick.parts.metrics.node_failing;
-        let node = self.scraper.node().name.as_str();
-        if let Some(before) = self.failing {
-            let _ = failing.remove_label_values(&[node, before]);
-        }
-        if let Some(reason) = reason {
-            failing.with_label_values(&[node, reason]).set(1);
-        }
-        self.failing = reason;
-    }
-
-    /// The node is gone, and so is all that is known of it.
-    fn leave(mut self) {
-        self.set_failing(None);
-        let node = Arc::clone(self.scraper.node());
-        self.parts().store.forget(&node.name);
-        self.parts().metrics.forget_node(node.name.as_str());
-    }
-
-    fn parts(&self) -> &Parts {
-        &self.tick.parts
     }
 }
 

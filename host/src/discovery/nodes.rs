@@ -1,6 +1,7 @@
 //! The watch of nodes: whole objects on the wire, of which only [`model::Node`](Node) is decoded.
 //!
-//! Heartbeats (conditions' times, lists of images) change nothing that is decoded and so wake nobody.
+//! Heartbeats (conditions' times, lists of images) change nothing that is decoded and so wake nobody. Annotations are
+//! kept for address policies, about 1 KiB a node, but for what is too long and for kubectl's copy of the whole object.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -94,17 +95,18 @@ impl Resource for TrimmedNode {
 
 impl<'de> Deserialize<'de> for TrimmedNode {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let WireNode { metadata, status } = WireNode::deserialize(deserializer)?;
+        let WireNode { metadata, spec, status } = WireNode::deserialize(deserializer)?;
         let status = status.unwrap_or_default();
         let endpoints = status.daemon_endpoints.unwrap_or_default();
         let port = endpoints.kubelet_endpoint.and_then(|endpoint| endpoint.port);
-        let path = metadata.annotations.unwrap_or_default().resource_metrics_path;
+        let annotations = kept(metadata.annotations.unwrap_or_default());
+        let path = annotations.get(RESOURCE_METRICS_PATH).filter(|path| !path.is_empty());
         let node = Node {
             name: NodeName::new(metadata.name.as_str()),
             labels: Arc::new(metadata.labels.unwrap_or_default().into_iter().collect()),
-            annotations: Labels::default(),
-            provider_id: None,
-            resource_metrics_path: path.filter(|path| !path.is_empty()).map(String::into_boxed_str),
+            resource_metrics_path: path.map(Into::into),
+            annotations,
+            provider_id: spec.unwrap_or_default().provider_id.filter(|id| !id.is_empty()),
             addresses: status.addresses.unwrap_or_default().into_iter().map(NodeAddress::from).collect(),
             kubelet_port: port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0),
             ready: status.conditions.unwrap_or_default().iter().any(WireCondition::is_ready),
@@ -118,10 +120,21 @@ impl<'de> Deserialize<'de> for TrimmedNode {
     }
 }
 
+const RESOURCE_METRICS_PATH: &str = "metrics.k8s.io/resource-metrics-path";
+
+fn kept(annotations: BTreeMap<Box<str>, Option<Box<str>>>) -> Labels {
+    /// What is longer is somebody's document, and no hint for others.
+    const LONGEST: usize = 4096;
+    const COPY: &str = "kubectl.kubernetes.io/last-applied-configuration";
+    let pairs = annotations.into_iter().filter_map(|(key, value)| Some((key, value?)));
+    pairs.filter(|(key, value)| value.len() <= LONGEST && **key != *COPY).collect()
+}
+
 /// The parts of a Node object that we read. Anything may be missing or null but the name.
 #[derive(Deserialize)]
 struct WireNode {
     metadata: WireMetadata,
+    spec: Option<WireSpec>,
     status: Option<WireStatus>,
 }
 
@@ -131,13 +144,14 @@ struct WireMetadata {
     name: String,
     resource_version: Option<String>,
     labels: Option<BTreeMap<Box<str>, Box<str>>>,
-    annotations: Option<WireAnnotations>,
+    annotations: Option<BTreeMap<Box<str>, Option<Box<str>>>>,
 }
 
+/// The API spells this key with two capitals.
 #[derive(Default, Deserialize)]
-struct WireAnnotations {
-    #[serde(rename = "metrics.k8s.io/resource-metrics-path")]
-    resource_metrics_path: Option<String>,
+struct WireSpec {
+    #[serde(rename = "providerID")]
+    provider_id: Option<Box<str>>,
 }
 
 #[derive(Default, Deserialize)]

@@ -20,10 +20,11 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::namespaces::{self, LabelledNamespace};
 use super::nodes::{self, TrimmedNode};
 use super::pods::{self, RunningPod};
 use super::{Cluster, client};
-use crate::model::{Labels, NodeAddress};
+use crate::model::{Identities as _, Labels, Node, NodeAddress, PodRef};
 
 fn pod(namespace: &str, name: &str, labels: &[(&str, &str)]) -> RunningPod {
     serde_json::from_value(pod_json(namespace, name, "1", labels)).unwrap()
@@ -160,12 +161,65 @@ fn what_a_node_does_not_say_or_says_wrongly_is_left_out() {
             "daemonEndpoints": {"kubeletEndpoint": {"Port": 70000}},
         },
     }));
-    assert_eq!(odd, bare);
+    assert_eq!(odd.annotations.get("metrics.k8s.io/resource-metrics-path"), Some(""));
+    assert_eq!(Node { annotations: Labels::default(), ..odd }, bare);
     let annotated = node(json!({
         "metadata": {"name": "n", "annotations": {"metrics.k8s.io/resource-metrics-path": "/v2", "other": "x"}},
         "status": {"daemonEndpoints": {"kubeletEndpoint": {"Port": 0}}},
     }));
     assert_eq!((annotated.resource_metrics_path.as_deref(), annotated.kubelet_port), (Some("/v2"), None));
+}
+
+#[test]
+fn annotations_and_the_provider_are_kept_but_for_long_documents() {
+    let copy = "kubectl.kubernetes.io/last-applied-configuration";
+    let (just, long) = ("x".repeat(4096), "x".repeat(4097));
+    let node: TrimmedNode = serde_json::from_value(json!({
+        "metadata": {"name": "n", "annotations": {"pool": "edge", "just": just, "long": long, copy: "{}", "odd": null}},
+        "spec": {"providerID": "aws:///eu-west-1a/i-0abc", "unschedulable": true},
+    }))
+    .unwrap();
+    let keys: Vec<&str> = node.node.annotations.iter().map(|(key, _)| key).collect();
+    assert_eq!(keys, ["just", "pool"]);
+    assert_eq!(node.node.provider_id.as_deref(), Some("aws:///eu-west-1a/i-0abc"));
+    let empty = json!({"metadata": {"name": "n"}, "spec": {"providerID": ""}});
+    assert_eq!(serde_json::from_value::<TrimmedNode>(empty).unwrap().node.provider_id, None);
+}
+
+#[test]
+fn labels_of_namespaces_are_those_told_last() {
+    let cluster = Arc::new(Cluster::new());
+    let mut writer = namespaces::Writer::new(Arc::clone(&cluster));
+    let namespace = |name: &str, team: &str| -> LabelledNamespace {
+        let metadata = json!({"name": name, "resourceVersion": "1", "labels": {"team": team}});
+        serde_json::from_value(json!({"kind": "PartialObjectMetadata", "metadata": metadata})).unwrap()
+    };
+    let team = |name: &str| Some(cluster.namespace_labels(name)?.get("team")?.to_owned());
+    writer.apply(Event::Init);
+    writer.apply(Event::InitApply(namespace("shop", "blue")));
+    writer.apply(Event::InitApply(namespace("till", "blue")));
+    assert!(cluster.until_namespace_labels_synced().now_or_never().is_none(), "half a list");
+    writer.apply(Event::InitDone);
+    assert!(cluster.until_namespace_labels_synced().now_or_never().is_some());
+    assert_eq!((team("shop").as_deref(), team("none")), (Some("blue"), None));
+    let known = cluster.namespace_labels("shop").unwrap();
+    writer.apply(Event::Apply(namespace("shop", "blue")));
+    assert!(Arc::ptr_eq(&known, &cluster.namespace_labels("shop").unwrap()), "nothing has changed");
+    writer.apply(Event::Apply(namespace("shop", "green")));
+    writer.apply(Event::Delete(namespace("till", "blue")));
+    assert_eq!((team("shop").as_deref(), team("till")), (Some("green"), None));
+    writer.apply(Event::Init);
+    writer.apply(Event::InitDone);
+    assert_eq!(team("shop"), None, "gone while nobody watched");
+}
+
+#[test]
+fn identities_are_those_of_running_pods() {
+    let cluster = Cluster::new();
+    cluster.put_pod("shop", "cart", &Labels::from_iter([("app", "cart")]));
+    let labels = |namespace, name| cluster.pod_labels(PodRef { namespace, name });
+    assert_eq!(labels("shop", "cart").unwrap().get("app"), Some("cart"));
+    assert_eq!((labels("shop", "till"), labels("none", "cart")), (None, None));
 }
 
 #[test]
@@ -374,4 +428,63 @@ async fn a_cluster_is_synced_when_both_lists_are_complete() {
     assert!(synced.as_mut().now_or_never().is_none());
     cluster.tell_nodes_synced();
     assert!(synced.as_mut().now_or_never().is_some());
+}
+
+#[tokio::test]
+async fn namespaces_are_listed_when_their_labels_are_wanted_and_not_before() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let cluster = Arc::new(Cluster::new());
+    let stop = CancellationToken::new();
+    let mut watch =
+        Box::pin(namespaces::watch(Arc::clone(&cluster), client(kube::Config::new(url)).unwrap(), stop.clone()));
+    assert!(watch.as_mut().now_or_never().is_none());
+    assert!(listener.accept().now_or_never().is_none(), "nobody asked for it");
+    cluster.want_namespace_labels(true);
+    let serve = async {
+        let (connection, _) = listener.accept().await.unwrap();
+        let service = service_fn(|request: Request<Incoming>| async move {
+            assert_eq!(request.uri().path(), "/api/v1/namespaces");
+            assert!(request.headers()[header::ACCEPT].to_str().unwrap().contains("as=PartialObjectMetadata"));
+            let is_watch = request.uri().query().unwrap().contains("watch=true");
+            let item = json!({"metadata": {"name": "shop", "resourceVersion": "1", "labels": {"team": "blue"}}});
+            let list = json!({
+                "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1",
+                "metadata": {"resourceVersion": "1"}, "items": [item],
+            });
+            let page =
+                if is_watch { None } else { Some(Ok::<_, Infallible>(Frame::data(Bytes::from(list.to_string())))) };
+            let rest = if is_watch { stream::pending().left_stream() } else { stream::empty().right_stream() };
+            Ok::<_, Infallible>(Response::new(StreamBody::new(stream::iter(page).chain(rest))))
+        });
+        http1::Builder::new().serve_connection(TokioIo::new(connection), service).await
+    };
+    let synced = tokio::time::timeout(Duration::from_secs(30), cluster.until_namespace_labels_synced());
+    tokio::select! {
+        () = &mut watch => panic!("the watch never ends"),
+        ended = serve => panic!("the connection never ends: {ended:?}"),
+        synced = synced => synced.expect("listed"),
+    }
+    assert_eq!(cluster.namespace_labels("shop").unwrap().get("team"), Some("blue"));
+    stop.cancel();
+    watch.await;
+    assert!(cluster.namespace_labels("shop").is_none(), "what nobody keeps up to date is not believed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn labels_of_namespaces_are_kept_up_to_date_for_a_minute_after_they_are_wanted_last() {
+    let cluster = Cluster::new();
+    cluster.want_namespace_labels(true);
+    let mut wanted = cluster.namespace_labels_wanted();
+    let mut unwanted = Box::pin(namespaces::until_unwanted(&mut wanted));
+    let mut is_over_after =
+        async |seconds| tokio::time::timeout(Duration::from_secs(seconds), unwanted.as_mut()).await.is_ok();
+    assert!(!is_over_after(600).await);
+    cluster.want_namespace_labels(false);
+    assert!(!is_over_after(59).await);
+    cluster.want_namespace_labels(true);
+    assert!(!is_over_after(600).await, "they are wanted again");
+    cluster.want_namespace_labels(false);
+    assert!(!is_over_after(59).await);
+    assert!(is_over_after(2).await);
 }

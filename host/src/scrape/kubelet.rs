@@ -148,10 +148,11 @@ impl KubeletClient {
         match &access.tls {
             None => Ok(Connection::new(stream, candidate, access.generation)),
             Some(tls) => {
+                let expected = access.expected_name(candidate);
                 let stream = tls
-                    .connect(access.server_name(candidate)?, stream)
+                    .connect(server_name(expected)?, stream)
                     .await
-                    .map_err(|error| tls_error(&candidate.host, &error))?;
+                    .map_err(|error| tls_error(&candidate.host, expected, &error))?;
                 Ok(Connection::new(stream, candidate, access.generation))
             }
         }
@@ -229,17 +230,23 @@ impl Access {
         Ok(Self { credentials, tls, authorization, generation })
     }
 
-    /// The name that the kubelet's certificate has to bear.
-    fn server_name(&self, candidate: &Candidate) -> Result<ServerName<'static>, ScrapeError> {
-        let fixed = match &self.credentials {
-            Credentials::Tls(TlsCredentials { server_name: Some(name), .. }) => name,
-            _ => &*candidate.host,
+    /// The name or address that the kubelet's certificate has to bear. What is said of one candidate goes before what is
+    /// said of all kubelets.
+    fn expected_name<'a>(&'a self, candidate: &'a Candidate) -> &'a str {
+        let of_all = match &self.credentials {
+            Credentials::Tls(TlsCredentials { server_name, .. }) => server_name.as_deref(),
+            Credentials::Plain => None,
         };
-        ServerName::try_from(fixed.to_owned()).map_err(|_| ScrapeError::Dns {
-            host: fixed.to_owned(),
-            source: std::io::Error::new(std::io::ErrorKind::InvalidInput, "neither an IP address nor a host name"),
-        })
+        candidate.server_name.as_deref().or(of_all).unwrap_or(&candidate.host)
     }
+}
+
+/// A host name is sent along (SNI); an address is only compared.
+fn server_name(name: &str) -> Result<ServerName<'static>, ScrapeError> {
+    ServerName::try_from(name.to_owned()).map_err(|_| ScrapeError::Dns {
+        host: name.to_owned(),
+        source: std::io::Error::new(std::io::ErrorKind::InvalidInput, "neither an IP address nor a host name"),
+    })
 }
 
 fn bearer(token: &str) -> Result<HeaderValue, ScrapeError> {
@@ -311,6 +318,8 @@ async fn read_body(mut body: Incoming, limit: usize) -> Result<Bytes, ScrapeErro
 /// One connection to one kubelet.
 pub(super) struct Connection {
     authority: String,
+    /// What the candidate asks for, if it says so.
+    path: Option<Box<str>>,
     stream: Option<Box<dyn Stream>>,
     generation: u64,
 }
@@ -322,7 +331,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + Sync> Stream for S {}
 
 impl Connection {
     fn new(stream: impl Stream + 'static, candidate: &Candidate, generation: u64) -> Self {
-        Self { authority: authority(candidate), stream: Some(Box::new(stream)), generation }
+        Self {
+            authority: authority(candidate),
+            path: candidate.path.clone(),
+            stream: Some(Box::new(stream)),
+            generation,
+        }
+    }
+
+    /// The path that its candidate names.
+    pub(super) fn path(&self) -> Option<&str> {
+        self.path.as_deref()
     }
 
     /// Whether another request may be made.
@@ -363,7 +382,7 @@ fn broken_off(error: hyper::Error) -> ScrapeError {
         if let Some(io) = cause.downcast_ref::<std::io::Error>()
             && io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some()
         {
-            return tls_error("the kubelet", io);
+            return tls_error("the kubelet", "the kubelet", io);
         }
     }
     ScrapeError::BrokenOff(if cause.to_string() == error.to_string() {
@@ -374,8 +393,8 @@ fn broken_off(error: hyper::Error) -> ScrapeError {
 }
 
 /// Sorts a failure of TLS by who has to mend what.
-fn tls_error(host: &str, error: &std::io::Error) -> ScrapeError {
-    let host = host.to_owned();
+fn tls_error(host: &str, expected: &str, error: &std::io::Error) -> ScrapeError {
+    let (host, expected) = (host.to_owned(), expected.to_owned());
     let detail = error.to_string();
     let Some(rustls_error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
         return ScrapeError::BrokenOff(format!("during the TLS handshake: {detail}"));
@@ -385,7 +404,7 @@ fn tls_error(host: &str, error: &std::io::Error) -> ScrapeError {
     };
     match certificate {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            ScrapeError::TlsName { host, detail }
+            ScrapeError::TlsName { host, expected, detail }
         }
         CertificateError::Expired
         | CertificateError::ExpiredContext { .. }
