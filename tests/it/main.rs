@@ -3,6 +3,8 @@
 mod architecture;
 mod audit;
 mod auth;
+mod authoring_commands;
+mod authoring_test;
 mod config;
 mod conformance;
 mod documents;

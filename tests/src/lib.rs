@@ -3,6 +3,7 @@
 //! Tests, the demo and the benchmark run the real gateway binary against it; nothing of the gateway is replaced.
 
 pub mod api_server;
+pub mod author;
 pub mod bench;
 pub mod body;
 pub mod certs;

@@ -38,7 +38,7 @@ impl Kind {
     pub const ALL: [(&'static str, Self, &'static str); 6] = [
         ("spike", Self::Spike, "20 s at two cores"),
         ("ramp", Self::Ramp, "a rise over five minutes, then a fall"),
-        ("restart", Self::Restart, "a restart, and a warm-up"),
+        ("restart", Self::Restart, "gone for four seconds, then a warm-up"),
         ("gap", Self::Gap, "two minutes without readings"),
         ("steps", Self::Steps, "from level to level"),
         ("noise", Self::Noise, "a level, and noise around it"),
@@ -172,7 +172,7 @@ fn steps(second: u64) -> (u64, u64) {
 
 fn noise(second: u64) -> (u64, u64) {
     // A burst of five seconds now and then, over a level that differs from second to second.
-    let burst = if random(second / 5, 1) % 8 == 0 { 900 } else { 0 };
+    let burst = if random(second / 5, 1).is_multiple_of(8) { 900 } else { 0 };
     (300 + random(second, 2) % 200 + burst, 220 + random(second / 10, 3) % 60)
 }
 

@@ -232,9 +232,9 @@ impl Panel {
             let Some(usage) = usage else { continue };
             let y = self.y(served(usage));
             if drawn_to == Some(from) {
-                path.up_or_down_to(y)
+                path.up_or_down_to(y);
             } else {
-                path.move_to(x(from), y)
+                path.move_to(x(from), y);
             }
             let to = next.min(from + HOLD);
             path.across_to(x(to));

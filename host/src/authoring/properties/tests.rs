@@ -93,7 +93,7 @@ fn answer_of(question: &Question, vice: Vice, odd: bool) -> Result<Answer, Faile
         }
         Question::Window(histories) => {
             let usage = |(row, history): (usize, &crate::authoring::question::History)| -> Option<Usage> {
-                last_two(&history.samples).ok().filter(|_| !odd && !(vice == Vice::CountsRows && row >= 5))
+                last_two(&history.samples).ok().filter(|_| !(odd || (vice == Vice::CountsRows && row >= 5)))
             };
             Answer::Usages(histories.series.iter().enumerate().map(usage).collect())
         }
