@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -17,12 +18,14 @@ use crate::api::certificate::ServingCertificates;
 use crate::api::flow::Shutdown;
 use crate::api::serve::Server;
 use crate::api::{self, Api};
+use crate::args::Args;
 use crate::auth::review::KubeReviews;
 use crate::auth::trust::TrustStore;
 use crate::auth::{Door, Reviewers};
 use crate::clock::Clock;
 use crate::config::{Config, KubeletTls};
 use crate::discovery::{self, Cluster};
+use crate::generations::{Generations, Sandbox};
 use crate::model::units::UnixNanos;
 use crate::scrape::kubelet::{ClientOptions, KubeletClient};
 use crate::shutdown::Signals;
@@ -52,10 +55,21 @@ pub struct App {
     server: Server,
     api: Arc<Api>,
     shutdown: Arc<Shutdown>,
+    reload: Reload,
     /// Of audit events, if a record is kept.
     writer: Option<audit::Writer>,
     /// Everything but connections.
     tasks: TaskTracker,
+}
+
+/// What is done about changes of policies, and when SIGHUP asks for them.
+enum Reload {
+    /// There is no file that could change.
+    Nothing(Signal),
+    /// The file is followed.
+    Files(Box<Generations<Sandbox>>),
+    /// A task does it.
+    Begun,
 }
 
 impl App {
@@ -63,10 +77,11 @@ impl App {
     ///
     /// # Errors
     /// With whatever makes it impossible to start.
-    pub async fn build(config: Config) -> Result<Self> {
+    pub async fn build(args: Args, config: Config) -> Result<Self> {
         let clock = system_clock();
         let tasks = TaskTracker::new();
         let metrics = Arc::new(Metrics::new(config.scrape.resolution));
+        let (_tenants, reload) = start_generations(args, &config, &metrics, &clock).await?;
         let cluster = Arc::new(Cluster::new());
         let store = Arc::new(build_store(&config));
         let client = api_server_client(config.kubeconfig.as_deref()).await?;
@@ -122,6 +137,7 @@ impl App {
             server,
             api,
             shutdown,
+            reload,
             writer,
             tasks,
         })
@@ -137,6 +153,7 @@ impl App {
         let address = self.server.local_addr()?;
         self.spawn_watches(&stop);
         self.spawn_refresh(&stop);
+        self.spawn_reload(&stop);
         if let Some(writer) = self.writer.take() {
             self.tasks.spawn(writer.run(self.tasks.clone(), stop.clone()));
         }
@@ -181,6 +198,20 @@ impl App {
         self.spawn(stop, Arc::clone(&self.trust).follow_files());
     }
 
+    fn spawn_reload(&mut self, stop: &CancellationToken) {
+        match std::mem::replace(&mut self.reload, Reload::Begun) {
+            Reload::Files(generations) => {
+                self.tasks.spawn(generations.run(stop.clone()));
+            }
+            Reload::Nothing(mut hangups) => self.spawn(stop, async move {
+                while hangups.recv().await.is_some() {
+                    info!("SIGHUP: there is no --config that could be read again");
+                }
+            }),
+            Reload::Begun => {}
+        }
+    }
+
     /// Looks again and again at what may be rotated under us.
     fn spawn_refresh(&self, stop: &CancellationToken) {
         let (clock, certificates, kubelets) =
@@ -213,6 +244,25 @@ impl App {
             }
         });
     }
+}
+
+/// The policies in force, and what puts others there. Without a file there are the built-in ones, and no sandbox.
+async fn start_generations(
+    args: Args,
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    clock: &Clock,
+) -> Result<(watch::Receiver<Arc<Tenants>>, Reload)> {
+    let (tenants, in_force) = watch::channel(Arc::new(Tenants::upstream(config.scrape.addresses.clone())));
+    if args.config.is_empty() {
+        metrics.generations.current.set(1);
+        metrics.generations.is_last_successful.set(1);
+        return Ok((in_force, Reload::Nothing(signal(SignalKind::hangup())?)));
+    }
+    let sandbox = Sandbox::new(config, Arc::clone(metrics));
+    let (config, metrics, clock) = (config.clone(), Arc::clone(metrics), clock.clone());
+    let generations = Generations::start(args, config, sandbox, tenants, metrics, clock).await?;
+    Ok((in_force, Reload::Files(Box::new(generations))))
 }
 
 /// What keeps the record of requests, and what writes it.

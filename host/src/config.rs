@@ -138,7 +138,7 @@ fn set_aside(raw: &RawConfig, args: &Args, problems: Vec<Problem>) -> Result<(Co
 }
 
 fn is_of_policies(problem: &Problem) -> bool {
-    let section = problem.key().and_then(|key| key.split(['.', '[']).next());
+    let section = problem.place().and_then(|place| place.key.split(['.', '[']).next());
     matches!(section, Some("plugins" | "node_pool" | "tenant" | "default"))
 }
 

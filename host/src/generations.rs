@@ -12,12 +12,13 @@
 //! An attempt that fails while plugins are loaded is repeated after a while, because a registry may only be away; one
 //! that fails because of what the file says waits for the file.
 //!
-//! Absent on purpose: how plugins are loaded ([`Loader`]), and what policies do.
+//! Absent on purpose: how plugins are loaded ([`Loader`], of which [`Sandbox`] is the real one), and what policies do.
 
 mod changes;
+mod sandbox;
 mod seen;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,9 +35,11 @@ use crate::config::policies::{PoliciesConfig, Source};
 use crate::config::watch::{Change, Watch};
 use crate::config::{self, Config, OnBadStart, Problem, Problems};
 use crate::model::policy::PreferredAddresses;
+use crate::plugins::load::{Facts, Loaded};
 use crate::telemetry::Metrics;
 use crate::tenants::{NodePool, Tenant, Tenants};
 use changes::Changes;
+pub use sandbox::Sandbox;
 use seen::Seen;
 
 /// When an attempt that failed while plugins were loaded is repeated first. Each time after that it is twice as long.
@@ -58,28 +61,6 @@ pub trait Loader: Send + Sync + 'static {
         addresses: &PreferredAddresses,
     ) -> impl Future<Output = Result<Loaded, Problems>> + Send;
 }
-
-/// What a [`Loader`] made.
-pub struct Loaded {
-    /// The generation, complete.
-    pub tenants: Tenants,
-    /// The plugins in it.
-    pub plugins: Plugins,
-}
-
-/// What is known of a plugin once it is loaded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PluginFacts {
-    /// What it calls itself.
-    pub name: String,
-    /// Its own version.
-    pub version: String,
-    /// SHA-256 of its artifact.
-    pub sha256: [u8; 32],
-}
-
-/// Facts by the names that gateway.toml gives to plugins.
-pub type Plugins = BTreeMap<Arc<str>, PluginFacts>;
 
 /// The generation in force, and whatever comes after it.
 pub struct Generations<L> {
@@ -103,7 +84,7 @@ struct InForce {
     /// As of the start; of its policies, `policies` are in force.
     config: Config,
     policies: PoliciesConfig,
-    plugins: Plugins,
+    plugins: Facts,
     /// None: no file says what is in force.
     seen: Option<Seen>,
 }
@@ -148,26 +129,32 @@ struct Fault {
 }
 
 impl<L: Loader> Generations<L> {
-    /// Puts the first generation in force. `config` is what flags and file said at the start; its warnings have been
-    /// told.
+    /// Puts the first generation in force, through `tenants`. `config` is what flags and file said at the start; its
+    /// warnings have been told.
     ///
     /// # Errors
     /// [`Problems`] where the policies have some, and the configuration does not say that the built-in ones will do.
-    pub async fn start(args: Args, config: Config, loader: L, metrics: Arc<Metrics>, clock: Clock) -> Result<Self> {
+    pub async fn start(
+        args: Args,
+        config: Config,
+        loader: L,
+        tenants: watch::Sender<Arc<Tenants>>,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+    ) -> Result<Self> {
         let mut watch = Watch::try_new().context("cannot listen to SIGHUP")?;
         // From here on nothing that happens to the file is missed.
         watch.follow([PathBuf::from(&args.config)]);
-        let built_in = Tenants::upstream(config.scrape.addresses.clone());
         let on_bad_start = config.plugin_engine.on_bad_start;
         let in_force =
-            InForce { number: 0, config, policies: PoliciesConfig::default(), plugins: Plugins::new(), seen: None };
+            InForce { number: 0, config, policies: PoliciesConfig::default(), plugins: Facts::new(), seen: None };
         let mut generations = Self {
             args,
             loader,
             metrics,
             clock,
             watch,
-            tenants: watch::Sender::new(Arc::new(built_in)),
+            tenants,
             in_force,
             refusal: None,
             waiting: Vec::new(),
@@ -176,17 +163,14 @@ impl<L: Loader> Generations<L> {
         match generations.attempt(Cause::Start).await {
             Ok(_) => Ok(generations),
             Err(fault) if on_bad_start == OnBadStart::BuiltIn => {
+                let addresses = generations.in_force.config.scrape.addresses.clone();
+                generations.tenants.send_replace(Arc::new(Tenants::upstream(addresses)));
                 generations.count_in_force(1);
                 generations.refuse(fault);
                 Ok(generations)
             }
             Err(fault) => Err(fault.problems.into()),
         }
-    }
-
-    /// The generation in force, now and whenever there is another.
-    pub fn subscribe(&self) -> watch::Receiver<Arc<Tenants>> {
-        self.tenants.subscribe()
     }
 
     /// Follows the files until it is told to stop.
@@ -269,7 +253,7 @@ impl<L: Loader> Generations<L> {
         Some(Outcome::InForce)
     }
 
-    fn changes(&self, policies: &PoliciesConfig, plugins: &Plugins) -> Changes {
+    fn changes(&self, policies: &PoliciesConfig, plugins: &Facts) -> Changes {
         Changes::between((&self.in_force.policies, &self.in_force.plugins), (policies, plugins))
     }
 
@@ -287,7 +271,7 @@ impl<L: Loader> Generations<L> {
         let number = self.in_force.number + 1;
         if policies.plugins.is_empty() {
             let tenants = without_plugins(policies, number, addresses.clone());
-            return Ok(Loaded { tenants, plugins: Plugins::new() });
+            return Ok(Loaded { tenants, plugins: Facts::new() });
         }
         let loaded = self.loader.load(policies, number, addresses).await;
         loaded.map_err(|mut problems| {
@@ -369,7 +353,7 @@ fn may_move(source: &Source) -> bool {
 }
 
 /// Tenants and node pools that keep to the built-in policies; no sandbox is needed for them.
-fn without_plugins(policies: &PoliciesConfig, generation: u64, addresses: PreferredAddresses) -> Tenants {
+pub fn without_plugins(policies: &PoliciesConfig, generation: u64, addresses: PreferredAddresses) -> Tenants {
     let tenants = policies.tenants.iter().map(|tenant| Tenant {
         name: Arc::clone(&tenant.name),
         namespaces: tenant.globs.clone(),

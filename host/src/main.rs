@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use metrics_gateway::app::App;
-use metrics_gateway::args::{self, Invocation};
+use metrics_gateway::args::{self, Args, Invocation};
 use metrics_gateway::command;
-use metrics_gateway::config::{self, Config};
+use metrics_gateway::config::{self, Config, Problems};
 use metrics_gateway::shutdown::Signals;
 use metrics_gateway::telemetry;
 use tracing::{error, warn};
@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         Ok(Invocation::Version) => print(concat!("v", env!("CARGO_PKG_VERSION"))),
         Ok(Invocation::Command(words)) => command::run(words),
         Ok(Invocation::Run(args)) => match config::load(&args) {
-            Ok((config, warnings)) => run(config, &warnings),
+            Ok((config, warnings)) => run(*args, config, &warnings),
             Err(problems) => refuse(&problems.to_string()),
         },
         Err(error) => refuse(&error.to_string()),
@@ -35,13 +35,15 @@ fn refuse(why: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn run(config: Config, warnings: &[String]) -> ExitCode {
+fn run(args: Args, config: Config, warnings: &[String]) -> ExitCode {
     telemetry::start_log(&config.logging);
     for warning in warnings {
         warn!("{warning}");
     }
-    match serve(config) {
+    match serve(args, config) {
         Ok(()) => ExitCode::SUCCESS,
+        // A plugin that cannot be loaded is a problem of the file as any other; it only takes longer to find.
+        Err(error) if error.is::<Problems>() => refuse(&error.to_string()),
         Err(error) => {
             error!("{error:#}");
             ExitCode::FAILURE
@@ -50,10 +52,10 @@ fn run(config: Config, warnings: &[String]) -> ExitCode {
 }
 
 #[tokio::main]
-async fn serve(config: Config) -> Result<()> {
+async fn serve(args: Args, config: Config) -> Result<()> {
     let mut signals = Signals::listen()?;
     let app = tokio::select! {
-        app = App::build(config) => app?,
+        app = App::build(args, config) => app?,
         _ = signals.next() => return Ok(()),
     };
     app.run(signals).await

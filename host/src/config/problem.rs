@@ -33,9 +33,14 @@ impl Problem {
         Self { place: Some(place), text: text.into() }
     }
 
-    /// The key of the file that it is about, where there is one.
-    pub fn key(&self) -> Option<&str> {
-        self.place.as_ref().map(|place| place.key.as_str())
+    /// The key that is at fault, where it is one of the file's.
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+
+    /// What is wrong with it.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// The line of the file, where there is one.

@@ -6,8 +6,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{PluginFacts, Plugins};
 use crate::config::policies::{BindingConfig, NodePoolConfig, PluginConfig, PoliciesConfig, TenantConfig};
+use crate::plugins::load::{Facts, PluginFacts};
 
 /// As many as one line of the log has room for.
 const MOST_TOLD: usize = 20;
@@ -17,8 +17,8 @@ pub(super) struct Changes(Vec<String>);
 
 impl Changes {
     pub(super) fn between(
-        (old, old_plugins): (&PoliciesConfig, &Plugins),
-        (new, new_plugins): (&PoliciesConfig, &Plugins),
+        (old, old_plugins): (&PoliciesConfig, &Facts),
+        (new, new_plugins): (&PoliciesConfig, &Facts),
     ) -> Self {
         let mut changes = Vec::new();
         let same = |a: &PluginConfig, b: &PluginConfig| is_same_plugin((a, old_plugins), (b, new_plugins));
@@ -101,7 +101,7 @@ fn compare<T>(
 }
 
 /// `plugin "ewma" changed` alone says little: which bytes?
-fn add_digest(change: &mut Change, old: &Plugins, new: &Plugins) {
+fn add_digest(change: &mut Change, old: &Facts, new: &Facts) {
     let digest = |facts: &PluginFacts| facts.sha256[..6].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let name = change.name.as_str();
     let facts = (old.get(name), new.get(name));
@@ -114,7 +114,7 @@ fn add_digest(change: &mut Change, old: &Plugins, new: &Plugins) {
     }
 }
 
-fn is_same_plugin((old, old_facts): (&PluginConfig, &Plugins), (new, new_facts): (&PluginConfig, &Plugins)) -> bool {
+fn is_same_plugin((old, old_facts): (&PluginConfig, &Facts), (new, new_facts): (&PluginConfig, &Facts)) -> bool {
     old_facts.get(&old.name) == new_facts.get(&new.name)
         && (&old.source, &old.sha256, &old.limits, &old.reuse) == (&new.source, &new.sha256, &new.limits, &new.reuse)
 }

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use super::*;
 use crate::args::{self, Invocation};
 use crate::model::units::UnixNanos;
+use crate::plugins::load::PluginFacts;
 
 /// Far more than any step takes, for machines that are busy with other things.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -101,7 +102,7 @@ impl Loader for Fake {
         let busy = state.busy.fetch_add(1, Ordering::SeqCst) + 1;
         state.most_busy.fetch_max(busy, Ordering::SeqCst);
         state.gate.acquire().await.expect("never closed").forget();
-        let (mut problems, mut plugins) = (Vec::new(), Plugins::new());
+        let (mut problems, mut plugins) = (Vec::new(), Facts::new());
         for plugin in &policies.plugins {
             let bytes = self.bytes(&plugin.source);
             if bytes.starts_with(b"bad") {
@@ -129,7 +130,8 @@ fn metrics() -> Arc<Metrics> {
 async fn start_with(directory: &Directory, loader: Fake, metrics: Arc<Metrics>) -> Result<Generations<Fake>> {
     let args = directory.args();
     let (config, _) = config::load(&args)?;
-    Generations::start(args, config, loader, metrics, Clock::new(|| UnixNanos(7_500_000_000))).await
+    let tenants = watch::Sender::new(Arc::new(Tenants::upstream(config.scrape.addresses.clone())));
+    Generations::start(args, config, loader, tenants, metrics, Clock::new(|| UnixNanos(7_500_000_000))).await
 }
 
 async fn start(directory: &Directory, loader: &Fake) -> Generations<Fake> {
@@ -186,7 +188,7 @@ async fn a_changed_file_and_a_changed_artifact_each_make_a_generation() {
     let directory = with_one_tenant();
     let loader = Fake::new();
     let mut generations = start(&directory, &loader).await;
-    let mut receiver = generations.subscribe();
+    let mut receiver = generations.tenants.subscribe();
     assert_eq!(receiver.borrow_and_update().generation, 1);
     directory.write("gateway.toml", &format!("{EWMA}{}{}", tenant("b"), tenant("a")));
     generations.reload(Cause::Files).await;
@@ -204,7 +206,7 @@ async fn what_says_the_same_makes_no_generation_and_is_not_loaded() {
     let directory = with_one_tenant();
     let loader = Fake::new();
     let mut generations = start(&directory, &loader).await;
-    let receiver = generations.subscribe();
+    let receiver = generations.tenants.subscribe();
     directory.write("ewma.wasm", "good 1");
     generations.reload(Cause::Files).await;
     directory.write("gateway.toml", &format!("# moved down\n\n{EWMA}\n{}", tenant("a")));
@@ -220,7 +222,7 @@ async fn a_refused_file_keeps_the_whole_previous_generation() {
     let directory = with_one_tenant();
     let loader = Fake::new();
     let mut generations = start(&directory, &loader).await;
-    let before = generations.subscribe().borrow().clone();
+    let before = generations.tenants.subscribe().borrow().clone();
     let breakages = [
         "nonsense".to_owned(),
         "history.hold = 7".to_owned(),
@@ -237,7 +239,7 @@ async fn a_refused_file_keeps_the_whole_previous_generation() {
     fs::remove_file(directory.0.join("gateway.toml")).unwrap();
     generations.reload(Cause::Files).await;
     assert_eq!(generations.told().2, [0, 6, 0]);
-    assert!(Arc::ptr_eq(&before, &generations.subscribe().borrow()), "not even made anew");
+    assert!(Arc::ptr_eq(&before, &generations.tenants.subscribe().borrow()), "not even made anew");
 }
 
 #[tokio::test]
@@ -345,7 +347,7 @@ struct Running {
 impl Running {
     #[expect(clippy::disallowed_methods, reason = "a test has no tracker; it awaits the task itself")]
     fn of(generations: Generations<Fake>) -> Self {
-        let (tenants, stop) = (generations.subscribe(), CancellationToken::new());
+        let (tenants, stop) = (generations.tenants.subscribe(), CancellationToken::new());
         let task = tokio::spawn(generations.run(stop.clone()));
         Self { tenants, stop, task }
     }
@@ -423,7 +425,7 @@ async fn a_load_that_failed_is_tried_again_at_growing_intervals() {
     let start = Instant::now();
     generations.reload(Cause::Files).await;
     assert_eq!(loader.asked(), [1, 2]);
-    let mut tenants = generations.subscribe();
+    let mut tenants = generations.tenants.subscribe();
     let stop = CancellationToken::new();
     let retried = tokio::select! {
         () = generations.run(stop) => panic!("it runs until it is stopped"),

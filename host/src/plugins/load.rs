@@ -17,7 +17,7 @@
 
 mod info;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -81,15 +81,16 @@ struct Terms {
 pub struct Loaded {
     /// The generation.
     pub tenants: Tenants,
-    /// Its plugins, in the order of the file.
-    pub plugins: Vec<PluginFacts>,
+    /// Its plugins, bound or not.
+    pub plugins: Facts,
 }
+
+/// Facts by the names that gateway.toml gives to plugins.
+pub type Facts = BTreeMap<Arc<str>, PluginFacts>;
 
 /// What is known of a plugin once it is loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginFacts {
-    /// What gateway.toml calls it.
-    pub plugin: Arc<str>,
     /// What it calls itself.
     pub name: String,
     /// Its own version.
@@ -138,10 +139,10 @@ impl Plugins {
         };
         let outcomes = futures_util::stream::iter(policies.plugins.clone()).map(loading).buffered(FETCHED_AT_A_TIME);
         let outcomes: Vec<(Arc<str>, Result<Plugin, Problem>)> = outcomes.collect().await;
-        let (mut problems, mut facts, mut plugins) = (Vec::new(), Vec::new(), HashMap::new());
+        let (mut problems, mut facts, mut plugins) = (Vec::new(), Facts::new(), HashMap::new());
         for (name, outcome) in outcomes {
             let plugin = outcome.map_err(|problem| problems.push(problem)).ok();
-            facts.extend(plugin.as_ref().map(|plugin| plugin.facts.clone()));
+            facts.extend(plugin.as_ref().map(|plugin| (Arc::clone(&name), plugin.facts.clone())));
             plugins.insert(name, plugin);
         }
         let (inner, policies, preferred) = (Arc::clone(&self.0), policies.clone(), Arc::new(addresses.clone()));
@@ -195,8 +196,7 @@ impl Inner {
         let said = caller.describe().map_err(fails)?.answer;
         info::check(&said)
             .map_err(|faults| format!("plugin {name:?} describes itself wrongly: {}", faults.join("; ")))?;
-        let facts =
-            PluginFacts { plugin: Arc::clone(name), name: said.name, version: said.version, sha256: artifact.sha256() };
+        let facts = PluginFacts { name: said.name, version: said.version, sha256: artifact.sha256() };
         Ok(Plugin { config, artifact, facts })
     }
 }

@@ -9,7 +9,7 @@ fn policies(toml: &str) -> PoliciesConfig {
 }
 
 /// All plugins of a configuration, of one version and with digests of this one byte.
-fn facts(policies: &PoliciesConfig, byte: u8) -> Plugins {
+fn facts(policies: &PoliciesConfig, byte: u8) -> Facts {
     let of = |plugin: &PluginConfig| {
         let facts = PluginFacts { name: "x".into(), version: "1.0.0".into(), sha256: [byte; 32] };
         (Arc::clone(&plugin.name), facts)
