@@ -326,7 +326,8 @@ async fn answers_that_cannot_be_believed_are_found_in_the_rehearsal() {
 async fn a_plugin_that_nobody_uses_is_loaded_and_its_faults_are_problems() {
     let bench = Bench::new(&["keep-all", "loop-in-describe", "trap"]);
     let loaded = bench.loaded(&declared(&["keep-all", "trap"])).await;
-    let facts: Vec<_> = loaded.plugins.iter().map(|(plugin, facts)| (&**plugin, &*facts.name, &*facts.version)).collect();
+    let facts: Vec<_> =
+        loaded.plugins.iter().map(|(plugin, facts)| (&**plugin, &*facts.name, &*facts.version)).collect();
     assert_eq!(facts, [("keep-all", "a-guest", "1.0.0"), ("trap", "a-guest", "1.0.0")]);
     assert_eq!(loaded.plugins["keep-all"].sha256, sha256("keep-all"));
     let problems = bench.problems(&declared(&["keep-all", "loop-in-describe"])).await;

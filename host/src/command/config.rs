@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 
 use crate::args::{self, Args, Invocation};
 use crate::config::{self, Config, Problems};
-use crate::generations::{Loaded, Loader as _, Sandbox, without_plugins};
-use crate::plugins::load::Facts;
+use crate::generations::{Loader as _, Sandbox, without_plugins};
+use crate::plugins::load::{Facts, Loaded};
 use crate::telemetry::{self, Metrics};
 use explain::Question;
 

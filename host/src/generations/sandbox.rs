@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
-use super::{Loaded, Loader};
+use super::Loader;
 use crate::config::policies::PoliciesConfig;
 use crate::config::{Config, PluginEngineConfig, Problem, Problems};
 use crate::model::policy::PreferredAddresses;
 use crate::plugins::engine::{Engine, EngineOptions};
+use crate::plugins::load::Loaded;
 use crate::plugins::load::Plugins;
 use crate::telemetry::Metrics;
 

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use super::*;
 use crate::args::{self, Invocation};
 use crate::model::units::UnixNanos;
-use crate::plugins::load::PluginFacts;
+use crate::plugins::load::{Loaded, PluginFacts};
 
 /// Far more than any step takes, for machines that are busy with other things.
 const PATIENCE: Duration = Duration::from_secs(20);
