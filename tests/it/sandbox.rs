@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+use harness::directory::Directory;
 use harness::guest;
 use metrics_gateway::config::policies::{CpuBudgets, PluginLimits, Reuse};
 use metrics_gateway::plugins::artifact::{Artifact, ArtifactError, Hook, inspect};
@@ -236,6 +237,39 @@ fn with_reuse_an_instance_that_is_old_or_large_or_failed_is_not_asked_again() {
     let failed = Setting { reuse, ..Setting::default() }.call("trap");
     let texts: Vec<String> = (0..2).map(|_| error(failed.classify(&pods())).to_string()).collect();
     assert_eq!(texts[0], texts[1]);
+}
+
+// The cache of compiled artifacts.
+
+#[test]
+fn the_next_start_finds_what_was_compiled_and_believes_nothing_that_was_changed() {
+    let place = Directory::new("compiled").expect("there is a temporary directory");
+    // Not there yet: a directory that others may enter would not be used.
+    let cache = place.file("plugins");
+    let start_and_ask = || {
+        let engine = Engine::try_new(EngineOptions { workers: 1, cache: Some(cache.clone()) }).expect("there is room");
+        let inspection = inspect(&guest::load("keep-all"), &PluginLimits::default()).expect("it is accepted");
+        let artifact = engine.compile(&inspection).expect("it compiles");
+        let log = Arc::<Lines>::default();
+        Caller::new(&engine, artifact, "{}", PluginLimits::default(), None, log)
+            .classify(&pods())
+            .expect("it answers")
+            .answer
+    };
+    assert_eq!(start_and_ask(), [0, 0, 0]);
+    let mut files = std::fs::read_dir(&cache).expect("it was made").map(|file| file.expect("it can be read").path());
+    let compiled = files.find(|path| path.extension().is_some_and(|end| end == "cwasm")).expect("it was kept");
+    let (whole, written) =
+        (std::fs::read(&compiled).expect("it is there"), || compiled.metadata().expect("it is there"));
+    let before = written().modified().expect("the system knows");
+    assert_eq!(start_and_ask(), [0, 0, 0]);
+    assert_eq!(written().modified().expect("the system knows"), before, "it was compiled again");
+
+    let mut changed = whole.clone();
+    *changed.last_mut().expect("it is not empty") ^= 1;
+    std::fs::write(&compiled, &changed).expect("it can be written");
+    assert_eq!(start_and_ask(), [0, 0, 0]);
+    assert_ne!(std::fs::read(&compiled).expect("it is there"), changed, "what was changed was believed");
 }
 
 // Time.
@@ -666,9 +700,9 @@ fn proposals_that_are_switched_off_are_not_compiled() {
     let keep_all = guest::text("keep-all");
     let refusal_with = |field: &str| refusal(&guest::component(&format!("{keep_all}\n{field}"), "filter-policy"));
     let cases = [
-        ("(memory $large i64 1)", "memory64"),
+        ("(memory (export \"memory\") 1) (memory $large i64 1)", "memory64"),
         ("(func $tail (return_call $tail))", "tail calls"),
-        ("(memory $shared 1 1 shared)", "threads"),
+        ("(memory (export \"memory\") 1) (memory $shared 1 1 shared)", "threads"),
         ("(tag $exception)", "exceptions"),
         ("(type $structure (struct))", "gc"),
         ("(func (param v128) (result v128) (i32x4.relaxed_trunc_f32x4_s (local.get 0)))", "relaxed SIMD"),

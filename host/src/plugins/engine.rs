@@ -35,7 +35,8 @@ pub const TICK: Duration = Duration::from_millis(5);
 pub struct EngineOptions {
     /// How many calls may be under way at a time, 1 or more; further ones wait for their turn.
     pub workers: usize,
-    /// The directory of compiled artifacts; None: each is compiled anew after a start.
+    /// The directory of compiled artifacts, one that nobody else may enter; it is made where it is not there, so that a
+    /// place inside of a shared volume will do. None: each is compiled anew after a start.
     pub cache: Option<PathBuf>,
 }
 
@@ -188,8 +189,8 @@ fn switched_off() -> wasmtime::WasmFeatures {
 fn pooled(mut config: Config, workers: usize) -> wasmtime::Result<wasmtime::Engine> {
     /// Most components have one memory; those composed of several have one each.
     const MEMORIES: u32 = 4;
-    /// The tables of a component: one of each module, and one of its own for late binding.
-    const TABLES: u32 = 16;
+    /// Most components have two tables: that of the functions of their module, and one by which its imports are bound.
+    const TABLES: u32 = 8;
     let components = u32::try_from(workers + KEPT).unwrap_or(u32::MAX).min(1 << 10);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(components)
@@ -219,8 +220,9 @@ fn single(mut config: Config) -> wasmtime::Result<wasmtime::Engine> {
     wasmtime::Engine::new(&config)
 }
 
-/// Elements that a single table may have, whatever a plugin's limit.
-const TABLE_ELEMENTS: usize = 1 << 18;
+/// Elements that a single table may have, whatever a plugin's limit: as many as the configuration lets a limit be. It is
+/// address space, 8 bytes for each.
+const TABLE_ELEMENTS: usize = 1_000_000;
 
 /// The right to make one call.
 pub(super) struct Turn<'a> {

@@ -62,7 +62,7 @@ impl Time {
 
     /// Asked of a running guest at every tick of the engine; an error ends it.
     pub(super) fn check(&mut self) -> wasmtime::Result<UpdateDeadline> {
-        let limit = self.budget * WALL_PER_CPU;
+        let limit = self.budget.saturating_mul(WALL_PER_CPU);
         if thread_time().saturating_sub(self.began_at) > self.budget {
             self.overrun = Some(PluginError::Cpu { budget: self.budget });
         } else if self.began.elapsed() > limit {
