@@ -24,7 +24,7 @@ use crate::model::policy::{AddressPolicy as _, Candidate, NoAddress};
 use crate::model::units::UnixNanos;
 use crate::model::{LeftOut, Node};
 use crate::scrape::{Answer, NodeScraper, ScrapeError};
-use crate::store::{Judges, Put};
+use crate::store::{Judges, Put, Store};
 use crate::tenants::Tenants;
 
 /// Asks one node for as long as it is there.
@@ -67,7 +67,7 @@ impl NodeTask {
             duration: metrics.kubelet_request_duration.with_label_values(&[name]),
             last_request: metrics.kubelet_last_request.with_label_values(&[name]),
             scraper: NodeScraper::new(Arc::clone(&tick.parts.client), Arc::clone(&node)),
-            rule: Rule { tick: Arc::clone(tick), node, generations, in_force, gone },
+            rule: Rule { tick: Arc::clone(tick), node, generations, in_force, recomputing: Arc::default(), gone },
             updates,
             decided_by: None,
             failing: None,
@@ -167,7 +167,8 @@ impl NodeTask {
         };
         self.report(outcome.as_ref().err());
         if outcome.is_err() {
-            self.parts().store.miss(&self.scraper.node().name, answered_at);
+            let name = self.rule.node.name.clone();
+            self.rule.in_store("counting a missed answer", move |store| store.miss(&name, answered_at)).await;
         }
         self.tick.finished_at.fetch_max(answered_at.0, Ordering::Relaxed);
     }
@@ -184,14 +185,14 @@ impl NodeTask {
         let tick = Arc::clone(&self.tick);
         let (node, tenants) = (Arc::clone(&self.rule.node), Arc::clone(&self.rule.in_force));
         let reading = Reading { form: answer.form, asked_at, timestamp: self.tick.timestamp };
-        let (is_short, is_judged) = (answer.body.len() <= AT_ONCE, tenants.judge_samples());
+        let (is_short, may_wait) = (answer.body.len() <= AT_ONCE, self.rule.may_wait_for_guests());
         self.parts().metrics.scrape_bytes.inc_by(answer.body.len() as u64);
         let decode = move || -> Result<(LeftOut, Put), ScrapeError> {
             let batch = decode::batch(&answer.body, reading)?;
             let judges = Judges::of(&tenants, &*tick.parts.cluster, &node);
             Ok((batch.left_out, tick.parts.store.put(&node.name, &batch, answered_at, judges.as_ref())))
         };
-        let decoded = match (is_judged, is_short) {
+        let decoded = match (may_wait, is_short) {
             (true, _) => self.tick.workers.run(decode).await,
             (false, true) => Ok(decode()),
             (false, false) => tokio::task::spawn_blocking(decode).await,
@@ -293,6 +294,8 @@ struct Rule {
     node: Arc<Node>,
     generations: watch::Receiver<Arc<Tenants>>,
     in_force: Arc<Tenants>,
+    /// Shared with those who apply a generation to what the store holds of the node.
+    recomputing: Arc<()>,
     gone: CancellationToken,
 }
 
@@ -303,7 +306,7 @@ impl Rule {
         let newest = Arc::clone(&self.generations.borrow_and_update());
         let before = std::mem::replace(&mut self.in_force, newest);
         if before.judge_samples() || self.in_force.judge_samples() {
-            let recompute = recompute(Arc::clone(&self.tick), Arc::clone(&self.node));
+            let recompute = recompute(Arc::clone(&self.tick), Arc::clone(&self.node), Arc::clone(&self.recomputing));
             let gone = self.gone.clone();
             self.tick.parts.tasks.spawn(async move {
                 tokio::select! {
@@ -327,22 +330,33 @@ impl Rule {
         })
     }
 
-    /// Has the store forget the node. Where policies judge, it may be at work on it for some time.
+    /// Whether the store may be, or come to be, at work on the node for as long as guests take.
+    fn may_wait_for_guests(&self) -> bool {
+        self.in_force.judge_samples() || Arc::strong_count(&self.recomputing) > 1
+    }
+
     async fn forget(&self) {
-        let (tick, name) = (Arc::clone(&self.tick), self.node.name.clone());
-        let forget = move || tick.parts.store.forget(&name);
-        if !self.in_force.judge_samples() {
-            forget();
-        } else if let Err(error) = self.tick.workers.run(forget).await {
-            error!(node = %self.node.name, %error, "forgetting the node ended early");
+        let name = self.node.name.clone();
+        self.in_store("forgetting it", move |store| store.forget(&name)).await;
+    }
+
+    /// Does something to the store, not on the reactor if it may take long.
+    async fn in_store(&self, what: &'static str, work: impl FnOnce(&Store) + Send + 'static) {
+        if !self.may_wait_for_guests() {
+            return work(&self.tick.parts.store);
+        }
+        let tick = Arc::clone(&self.tick);
+        if let Err(error) = self.tick.workers.run(move || work(&tick.parts.store)).await {
+            error!(node = %self.node.name, %error, "{what} in the store ended early");
         }
     }
 }
 
 /// Applies the policies in force to what the store holds of a node: the newest, as others may have come meanwhile.
-async fn recompute(tick: Arc<Tick>, node: Arc<Node>) {
+async fn recompute(tick: Arc<Tick>, node: Arc<Node>, at_work: Arc<()>) {
     let (theirs, name) = (Arc::clone(&tick), node.name.clone());
     let work = move || {
+        let _at_work = at_work;
         let tenants = Arc::clone(&theirs.in_force.borrow());
         let judges = Judges::of(&tenants, &*theirs.parts.cluster, &node);
         theirs.parts.store.recompute(&node.name, judges.as_ref());

@@ -270,6 +270,11 @@ fn some(containers: &[&str]) -> Option<Vec<String>> {
     Some(containers.iter().map(|text| (*text).to_owned()).collect())
 }
 
+#[test]
+fn a_container_without_policies_costs_one_pointer_more() {
+    assert_eq!(size_of::<history::Series>(), size_of::<smallvec::SmallVec<[Sample; 2]>>() + size_of::<usize>());
+}
+
 // Filters.
 
 #[test]

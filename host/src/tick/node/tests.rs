@@ -25,7 +25,7 @@ use crate::model::selector::LabelSelector;
 use crate::model::units::{Nanocores, WindowNanos};
 use crate::model::{Labels, NodeAddress, NodeName, Usage};
 use crate::scrape::kubelet::{ClientOptions, Credentials, KubeletClient};
-use crate::store::{Rules, Store};
+use crate::store::Rules;
 use crate::telemetry::Metrics;
 use crate::tenants::NodePool;
 
