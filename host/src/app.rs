@@ -81,18 +81,16 @@ impl App {
         let clock = system_clock();
         let tasks = TaskTracker::new();
         let metrics = Arc::new(Metrics::new(config.scrape.resolution));
-        let (_tenants, reload) = start_generations(args, &config, &metrics, &clock).await?;
+        let (tenants, reload) = start_generations(args, &config, &metrics, &clock).await?;
         let cluster = Arc::new(Cluster::new());
         let store = Arc::new(build_store(&config));
         let client = api_server_client(config.kubeconfig.as_deref()).await?;
         let kubelets = Arc::new(build_kubelet_client(&config).await?);
-        // The first generation; who offers further ones will hold the sender.
-        let (_, offered) = watch::channel(Arc::new(Tenants::upstream(config.scrape.addresses.clone())));
         let tick = Arc::new(Tick::new(
             tick::Parts {
                 cluster: Arc::clone(&cluster),
                 client: Arc::clone(&kubelets),
-                tenants: offered,
+                tenants,
                 store: Arc::clone(&store),
                 metrics: Arc::clone(&metrics),
                 clock: clock.clone(),

@@ -14,8 +14,7 @@ use crate::config::policies::PoliciesConfig;
 use crate::config::{Config, PluginEngineConfig, Problem, Problems};
 use crate::model::policy::PreferredAddresses;
 use crate::plugins::engine::{Engine, EngineOptions};
-use crate::plugins::load::Loaded;
-use crate::plugins::load::Plugins;
+use crate::plugins::load::{Loaded, Plugins};
 use crate::telemetry::Metrics;
 
 /// Loads plugins, into the one engine of the process.
