@@ -76,7 +76,7 @@ fn keys() -> Vec<(&'static str, Vec<String>)> {
     SECTIONS.iter().map(known).collect()
 }
 
-const SECTIONS: [&str; 4] = ["scrape", "history", "api", "serving"];
+const SECTIONS: [&str; 5] = ["scrape", "history", "api", "serving", "plugin_engine"];
 
 #[test]
 fn the_readme_shows_every_key_of_gateway_toml_with_its_default() {
@@ -95,6 +95,43 @@ fn the_readme_shows_every_key_of_gateway_toml_with_its_default() {
     let Ok(Invocation::Run(args)) = args::parse(["--metric-resolution=15s".into()]) else { panic!("it can be parsed") };
     let config = |raw: &RawConfig| format!("{:#?}", check(raw, &args).expect("nothing is wrong with it").config);
     assert_eq!(config(&raw), config(&RawConfig::default()), "what is shown are the defaults");
+}
+
+/// The text of the README's fenced pieces of TOML.
+fn shown_files() -> Vec<String> {
+    let readme = fs::read_to_string(root().join("README.md")).expect("it is there");
+    readme.split("```toml\n").skip(1).map(|after| after.split("```").next().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn the_readme_shows_every_key_of_plugins_and_policies() {
+    let file = shown_files().into_iter().nth(1).expect("a second file is shown");
+    let (raw, problems) = RawConfig::read("README.md", &file);
+    assert!(problems.is_empty(), "{problems:?}");
+    let Ok(Invocation::Run(args)) = args::parse(["--metric-resolution=15s".into()]) else { panic!("it can be parsed") };
+    let checked = check(&raw, &args).unwrap_or_else(|problems| panic!("{problems:?}"));
+    // A tag may be moved, which is what the warning says.
+    assert!(checked.warnings.is_empty(), "{:?}", checked.warnings);
+    let places = [
+        "plugins.x = { K = 1, source = 'x' }",
+        "plugins.x = { source = 'x', limits = { K = 1 } }",
+        "plugins.x = { source = 'x', reuse = { K = 1 } }",
+        "node_pool = [{ K = 1, name = 'x' }]",
+        "node_pool = [{ name = 'x', address = { K = 1, plugin = 'x' } }]",
+        "tenant = [{ K = 1, name = 'x' }]",
+        "tenant = [{ name = 'x', filter = [{ K = 1, plugin = 'x' }] }]",
+        "tenant = [{ name = 'x', window = { K = 1, plugin = 'x' } }]",
+        "default = { K = 1 }",
+    ];
+    for place in places {
+        let (_, problems) = RawConfig::read("nothing", &place.replace("K ", "no_key_is_called_like_this "));
+        let text = problems.first().map(ToString::to_string).unwrap_or_default();
+        let (_, names) = text.split_once("known are ").unwrap_or_else(|| panic!("no keys are named in {text:?}"));
+        for name in names.split(", ").map(|name| name.trim_matches('"')) {
+            let is_shown = file.contains(&format!("{name} = "));
+            assert!(is_shown, "{name:?}, which {place:?} may have, is not shown");
+        }
+    }
 }
 
 #[test]
@@ -137,9 +174,11 @@ fn documents_name_only_flags_that_there_are() {
             let flag = flag.split('=').next().unwrap_or_default().trim_end_matches(['.', ':', '*']);
             let parsed = args::parse([OsString::from(format!("--{flag}=x"))]);
             let is_known = !matches!(parsed, Err(UsageError::UnknownFlag(_)));
-            // `--requestheader-*` stands for all that begin so; demo and bench have arguments of their own.
+            // `--requestheader-*` stands for all that begin so; demo, bench and commands have arguments of their own.
             let is_of_make = ["once", "server"].contains(&flag);
-            assert!(is_known || flag.ends_with('-') || is_of_make, "{name} names --{flag}");
+            let is_of_commands = ["no-plugins", "namespace-labels", "containers"].contains(&flag);
+            let is_others = is_of_make || is_of_commands;
+            assert!(is_known || flag.ends_with('-') || is_others, "{name} names --{flag}");
             checked += 1;
         }
     }
