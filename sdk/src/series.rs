@@ -162,15 +162,18 @@ impl<'a> Series<'a> {
 
     /// The samples, oldest first.
     pub fn samples(&self) -> impl DoubleEndedIterator<Item = Sample> + ExactSizeIterator + use<'a> {
-        let series = *self;
-        (0..self.len()).map(move |index| series.get(index).unwrap_or_default())
+        let columns = self.taken_at.iter().zip(self.started_at).zip(self.cpu.iter().zip(self.memory));
+        columns.map(|((taken_at, started_at), (cpu, memory))| Sample {
+            taken_at: Time::from_nanos(*taken_at),
+            started_at: Time::from_nanos(*started_at),
+            cpu: Duration::from_nanos(*cpu),
+            memory: Bytes::new(*memory),
+        })
     }
 
     /// What lies between neighbouring samples, oldest first: one less than there are samples.
     pub fn intervals(&self) -> impl DoubleEndedIterator<Item = Interval> + ExactSizeIterator + use<'a> {
-        let series = *self;
-        let at = move |index| series.get(index).unwrap_or_default();
-        (1..self.len().max(1)).map(move |index| Interval { from: at(index - 1), to: at(index) })
+        self.samples().zip(self.samples().skip(1)).map(|(from, to)| Interval { from, to })
     }
 
     /// The rates between neighbouring samples where there is one, oldest first.

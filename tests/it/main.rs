@@ -8,6 +8,7 @@ mod authoring_test;
 mod config;
 mod config_command;
 mod conformance;
+mod contract;
 mod documents;
 mod drop_in;
 mod exposition;
