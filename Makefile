@@ -8,7 +8,7 @@ FUZZ_CASES ?= 20000
 SCRIPTS := .ci/run tests/e2e/run tests/e2e/kube-assets tests/e2e/prometheus-assets tests/e2e/real-cluster tests/e2e/lib.sh tests/e2e/promises/*.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test e2e bench check fuzz clean toolchain registry
+.PHONY: help build plugins demo test e2e bench check fuzz clean toolchain registry
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r target text; do \
@@ -16,6 +16,10 @@ help: ## List the targets
 
 build: toolchain ## Build the release binary, target/release/metrics-gateway
 	cargo build --release -p metrics-gateway
+
+plugins: toolchain ## Build the first-party plugins, target/plugins/NAME.wasm
+	cargo build -p metrics-gateway --bin metrics-gateway
+	target/debug/metrics-gateway plugin build --output target/plugins/ $(patsubst %/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 
 demo: toolchain ## Run the gateway on a cluster that fits in a process; ARGS=--once prints one table and exits
 	cargo build --release -p metrics-gateway -p metrics-gateway-tests --bin metrics-gateway --bin demo
