@@ -109,8 +109,9 @@ async fn a_tag_that_moves_takes_nobody_along_who_is_pinned() {
     let pin = |digest: Digest| registry.source(&format!("acme/ewma:1@{digest}"));
     assert_eq!(fetched(&tagged, None).await, new);
     assert_eq!(fetched(&pin(first.manifest), None).await, old);
-    let wrong = refusal(&pin(first.layer), None).await;
-    contains(&wrong, &format!("manifest \"{}\" is not found", first.layer));
+    let nobody_s = Digest::of(b"what was never pushed");
+    let wrong = refusal(&pin(nobody_s), None).await;
+    contains(&wrong, &format!("manifest \"{nobody_s}\" is not found"));
     contains(&wrong, "repository \"acme/ewma\" of registry \"127.0.0.1:");
 }
 

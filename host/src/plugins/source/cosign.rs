@@ -16,6 +16,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::io::Read;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -24,7 +25,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{SignatureVerificationAlgorithm, SubjectPublicKeyInfoDer};
 use serde::Deserialize;
 
-/// A key in PEM takes two hundred bytes.
+/// A key in PEM takes two hundred bytes; what stands further behind is not looked at.
 const LONGEST_KEY: u64 = 64 << 10;
 /// The structure around a point on P-256 that is written out: sequence, algorithm, curve, bit string, "both coordinates".
 const P256: &[u8] = &[
@@ -57,11 +58,10 @@ impl PublicKey {
     /// # Errors
     /// Why it cannot be used, as the end of a sentence about the file.
     pub fn read(path: &Path) -> Result<Self, String> {
-        let length = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
-        if length > LONGEST_KEY {
-            return Err("is too long for a public key".to_owned());
-        }
-        Self::from_pem(&std::fs::read(path).map_err(|error| error.to_string())?)
+        let mut pem = Vec::new();
+        let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+        file.take(LONGEST_KEY).read_to_end(&mut pem).map_err(|error| error.to_string())?;
+        Self::from_pem(&pem)
     }
 
     /// As [`PublicKey::read`], of the file's contents.

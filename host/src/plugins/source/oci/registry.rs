@@ -407,20 +407,25 @@ struct Answer {
 impl Answer {
     /// Where its `Location` points, which may be relative to `from`.
     fn location(&self, from: &Uri) -> Option<Uri> {
-        let location = self.headers.get(LOCATION)?.to_str().ok()?;
-        let (scheme, authority) = (from.scheme_str()?, from.authority()?);
-        let absolute = if location.contains("://") {
-            location.to_owned()
-        } else if location.starts_with("//") {
-            format!("{scheme}:{location}")
-        } else if location.starts_with('/') {
-            format!("{scheme}://{authority}{location}")
-        } else {
-            let (directory, _) = from.path().rsplit_once('/')?;
-            format!("{scheme}://{authority}{directory}/{location}")
-        };
-        absolute.parse().ok()
+        resolve(from, self.headers.get(LOCATION)?.to_str().ok()?)
     }
+}
+
+/// Where `location` is, seen from `from`.
+pub(super) fn resolve(from: &Uri, location: &str) -> Option<Uri> {
+    let (scheme, authority) = (from.scheme_str()?, from.authority()?);
+    let is_word = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let absolute = if location.split_once("://").is_some_and(|(scheme, _)| is_word(scheme)) {
+        location.to_owned()
+    } else if location.starts_with("//") {
+        format!("{scheme}:{location}")
+    } else if location.starts_with('/') {
+        format!("{scheme}://{authority}{location}")
+    } else {
+        let (directory, _) = from.path().rsplit_once('/')?;
+        format!("{scheme}://{authority}{directory}/{location}")
+    };
+    absolute.parse().ok()
 }
 
 fn empty() -> Received {

@@ -258,6 +258,20 @@ async fn redirects_lead_to_an_end_and_not_to_the_machine() {
     contains(&refusal(&other.source(":1"), None).await, "manifest \"1\"");
 }
 
+#[test]
+fn a_location_may_be_relative_to_where_it_was_said() {
+    let from = "https://r.example:5000/v2/acme/ewma/blobs/uploads/".parse().unwrap();
+    for (location, expected) in [
+        ("https://s3.example/x?y=1", "https://s3.example/x?y=1"),
+        ("//s3.example/x", "https://s3.example/x"),
+        ("/x?next=https://s3.example/", "https://r.example:5000/x?next=https://s3.example/"),
+        ("some-id", "https://r.example:5000/v2/acme/ewma/blobs/uploads/some-id"),
+    ] {
+        assert_eq!(registry::resolve(&from, location).unwrap().to_string(), expected, "{location}");
+    }
+    assert_eq!(registry::resolve(&from, "https://"), None);
+}
+
 #[tokio::test]
 async fn a_registry_behind_tls_leads_nowhere_without_tls() {
     let fake = Fake::start(honest);
@@ -340,7 +354,9 @@ async fn an_artifact_that_is_not_here_whole_does_not_replace_one_that_is() {
 #[tokio::test(start_paused = true)]
 async fn a_registry_that_says_nothing_is_left_after_fifteen_seconds() {
     let (hang_up, hung_up) = std::sync::mpsc::channel::<()>();
-    let fake = Fake::start(move |_, _| drop(hung_up.recv()));
+    let fake = Fake::start(move |_, _| {
+        let _ = hung_up.recv();
+    });
     contains(&refusal(&fake.source(":1"), None).await, "nothing came for 15 s");
     drop(hang_up);
 }
