@@ -1,7 +1,10 @@
 //! `plugin test` tells good plugins from bad ones: with the author's cases, and with those that every plugin has to pass.
 
+use std::path::Path;
+
 use harness::author::{Author, Ran};
 use harness::guest;
+use metrics_gateway::authoring::cases::CaseFile;
 
 fn author() -> Author {
     Author::new().expect("there is room, and a binary")
@@ -224,6 +227,23 @@ fn cases_of_windows_and_addresses_are_compared_field_by_field() {
         "#;
     let ran = try_cases("dial-name", address);
     assert!(failures(&ran).contains("candidate 1: expected node-8, got node-7"), "{}", ran.output);
+}
+
+#[test]
+fn the_cases_of_every_plugin_in_the_tree_can_be_read() {
+    let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins");
+    let entries = std::fs::read_dir(&plugins).expect("there are plugins");
+    let files: Vec<_> = entries
+        .map(|entry| entry.expect("it can be listed").path().join("cases.toml"))
+        .filter(|file| file.is_file())
+        .collect();
+    assert!(files.len() > 5, "{} have cases", files.len());
+    for file in files {
+        let text = std::fs::read_to_string(&file).expect("it can be read");
+        let cases =
+            CaseFile::read(&file.display().to_string(), &text).unwrap_or_else(|problems| panic!("{problems}")).cases;
+        assert!(!cases.is_empty(), "{}", file.display());
+    }
 }
 
 #[test]

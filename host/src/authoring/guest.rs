@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use super::properties::{Ask, Life, Plugin};
 use super::question::{Answer, Choice, Code, HOOKS, Hook, Question, Target, with_identities};
 use crate::args::values::GoDuration;
-use crate::config::policies::{PluginLimits, Reuse};
+use crate::config::policies::{CpuBudgets, PluginLimits, Reuse};
 use crate::plugins::artifact::{Artifact, Inspection, inspect};
 use crate::plugins::binding::BadAnswer;
 use crate::plugins::call::{Called, Caller, Failed, Level, Log, PluginError};
@@ -33,12 +33,17 @@ const FOR_ALL_CALLS: Reuse = Reuse { calls: u32::MAX, age: Duration::from_secs(3
 /// How often a question is put again on a machine that is busy with other things.
 const PATIENCE: usize = 4;
 
+/// How much longer a call may take where fuel is counted, so that a slow machine does not fail a plugin that a fast one
+/// passes; an endless loop is still ended.
+const SLOWNESS: u32 = 5;
+
 /// What an engine counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counting {
     /// CPU time alone, as in production.
     Time,
-    /// Fuel, too. Calls take longer.
+    /// Fuel, too. Calls take longer, and are given [`SLOWNESS`] times the largest budget: what they cost is told in fuel,
+    /// which is the same on every machine and in every build.
     Fuel,
 }
 
@@ -55,6 +60,13 @@ impl Guest {
     /// # Errors
     /// What makes that impossible, with the file's name.
     pub fn load(file: &Path, limits: PluginLimits, counting: Counting) -> Result<Self> {
+        let limits = match counting {
+            Counting::Time => limits,
+            Counting::Fuel => {
+                let cpu = limits.cpu.unwrap_or(CpuBudgets::WINDOW) * SLOWNESS;
+                PluginLimits { cpu: Some(cpu), ..limits }
+            }
+        };
         let (_, inspection) = look_at(file, &limits)?;
         let options = EngineOptions { workers: 1, cache: None };
         let engine = match counting {
@@ -101,11 +113,6 @@ impl Guest {
     /// Whether it answers a hook.
     pub fn answers(&self, hook: Hook) -> bool {
         self.artifact.answers(hook)
-    }
-
-    /// What it may use up.
-    pub fn limits(&self) -> &PluginLimits {
-        &self.limits
     }
 }
 
@@ -296,13 +303,21 @@ pub struct LimitArgs {
     /// `limits.cpu` of the plugin, for example 20ms; otherwise each hook has its own.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     cpu: Option<Duration>,
+    /// `limits.instances` of the plugin: core instances in its component.
+    #[arg(long, value_name = "NUMBER")]
+    instances: Option<usize>,
 }
 
 impl LimitArgs {
     /// With the defaults where nothing is said.
     pub fn limits(&self) -> PluginLimits {
         let defaults = PluginLimits::default();
-        PluginLimits { memory: self.memory.unwrap_or(defaults.memory), cpu: self.cpu, ..defaults }
+        PluginLimits {
+            memory: self.memory.unwrap_or(defaults.memory),
+            instances: self.instances.unwrap_or(defaults.instances),
+            cpu: self.cpu,
+            ..defaults
+        }
     }
 }
 

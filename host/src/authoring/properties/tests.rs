@@ -18,6 +18,7 @@ enum Vice {
     Grows,
     Echoes,
     EatsFuel,
+    Loops,
     Random,
 }
 
@@ -63,6 +64,9 @@ impl Ask for FakeInstance<'_> {
         let (rows, vice) = (question.rows(), self.of.vice);
         if vice == Vice::TrapsOnNothing && rows == 0 {
             return failed(PluginError::Trap("out of bounds".to_owned()));
+        }
+        if vice == Vice::Loops && rows > 0 {
+            return failed(PluginError::Cpu { budget: Duration::from_millis(20) });
         }
         let odd = match vice {
             Vice::Remembers => self.calls.get() > 1,
@@ -173,6 +177,15 @@ fn a_window_must_not_depend_on_the_order_and_a_filter_may_unless_told_otherwise(
 fn a_trap_names_the_question_and_the_settings_that_led_to_it() {
     check_fails(Vice::TrapsOnNothing, Hook::Filter, &[("no pods", "out of bounds")]);
     check_fails(Vice::TrapsOnGarbage, Hook::Filter, &[("settings that are none", "nothing: it trapped: unreachable")]);
+}
+
+#[test]
+fn a_plugin_that_loops_is_given_up_after_three_calls_of_thousands() {
+    let fake = Fake { vice: Vice::Loops, hook: Hook::Window, calls: Cell::new(0) };
+    let findings = examine(&fake, &Terms::default());
+    assert_eq!(fake.calls.get(), 4, "one of them about no rows at all");
+    let last = findings.last().expect("there are some");
+    assert_eq!((last.name.as_str(), last.outcome.is_failure()), ("all other built-in cases", true));
 }
 
 #[test]
