@@ -94,8 +94,8 @@ impl Default for PluginLimits {
             // JavaScript and Python need more than 10 MiB.
             memory: 32 << 20,
             table_elements: 20_000,
-            // Components of JavaScript and Python have a handful.
-            instances: 16,
+            // A component of Python has 38; all other languages less than ten.
+            instances: 64,
             // 4,096 series take 128 KiB of columns.
             output: 4 << 20,
             cpu: None,
