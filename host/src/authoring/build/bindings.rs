@@ -45,7 +45,7 @@ impl Declaration {
         Self::parse(text).with_context(|| format!("\"{}\" is not what it should be, such as {EXAMPLE}", path.display()))
     }
 
-    fn parse(text: String) -> Result<Self> {
+    pub(super) fn parse(text: String) -> Result<Self> {
         let mut resolve = Resolve::default();
         resolve.push_str("policy.wit", CONTRACT).context("the contract itself cannot be read")?;
         let package = resolve.push_str("plugin.wit", &text)?;
