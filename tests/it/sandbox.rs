@@ -244,8 +244,7 @@ fn with_reuse_an_instance_that_is_old_or_large_or_failed_is_not_asked_again() {
 #[test]
 fn the_next_start_finds_what_was_compiled_and_believes_nothing_that_was_changed() {
     let place = Directory::new("compiled").expect("there is a temporary directory");
-    // Not there yet: a directory that others may enter would not be used.
-    let cache = place.file("plugins");
+    let cache = place.path().to_path_buf();
     let start_and_ask = || {
         let engine = Engine::try_new(EngineOptions { workers: 1, cache: Some(cache.clone()) }).expect("there is room");
         let inspection = inspect(&guest::load("keep-all"), &PluginLimits::default()).expect("it is accepted");
@@ -257,7 +256,9 @@ fn the_next_start_finds_what_was_compiled_and_believes_nothing_that_was_changed(
             .answer
     };
     assert_eq!(start_and_ask(), [0, 0, 0]);
-    let mut files = std::fs::read_dir(&cache).expect("it was made").map(|file| file.expect("it can be read").path());
+    let mut files = std::fs::read_dir(cache.join("compiled"))
+        .expect("it was made")
+        .map(|file| file.expect("it can be read").path());
     let compiled = files.find(|path| path.extension().is_some_and(|end| end == "cwasm")).expect("it was kept");
     let (whole, written) =
         (std::fs::read(&compiled).expect("it is there"), || compiled.metadata().expect("it is there"));

@@ -102,7 +102,7 @@ impl Cache {
         let mut kept: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
             let (path, metadata) = entry.and_then(|entry| Ok((entry.path(), entry.metadata()?)))?;
-            if path.file_name().is_some_and(|name| name != KEY) {
+            if metadata.is_file() && path.file_name().is_some_and(|name| name != KEY) {
                 kept.push((metadata.modified()?, metadata.len(), path));
             }
         }

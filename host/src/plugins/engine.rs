@@ -35,8 +35,8 @@ pub const TICK: Duration = Duration::from_millis(5);
 pub struct EngineOptions {
     /// How many calls may be under way at a time, 1 or more; further ones wait for their turn.
     pub workers: usize,
-    /// The directory of compiled artifacts, one that nobody else may enter; it is made where it is not there, so that a
-    /// place inside of a shared volume will do. None: each is compiled anew after a start.
+    /// A directory in which a `compiled` is made for compiled artifacts, that nobody else may enter; None: each is compiled
+    /// anew after a start.
     pub cache: Option<PathBuf>,
 }
 
@@ -96,7 +96,7 @@ impl Engine {
         Ok(Arc::new(Self {
             wasmtime,
             counts_fuel,
-            cache: options.cache.and_then(Cache::open),
+            cache: options.cache.and_then(|directory| Cache::open(directory.join("compiled"))),
             shelf: Shelf::default(),
             turns: Turns { free: Mutex::new(workers), freed: Condvar::new() },
             keepable: AtomicUsize::new(KEPT),
