@@ -250,7 +250,7 @@ source = "text.wasm"
 source = "missing.wasm"
 [plugins.drop-all]
 source = "drop-all.wasm"
-limits = {{ size = "100B" }}
+limits = {{ size = "1KiB" }}
 {rest}
 [[node_pool]]
 name = "edge"
@@ -279,7 +279,7 @@ window = "drop-named"
         "7: plugins.text: ".to_owned(),
         format!("9: plugins.missing: cannot read {directory}/missing.wasm: No such file or directory (os error 2)"),
         format!(
-            "11: plugins.drop-all: {directory}/drop-all.wasm is larger than the 100 bytes that `limits.size` allows"
+            "11: plugins.drop-all: {directory}/drop-all.wasm is larger than the 1024 bytes that `limits.size` allows"
         ),
         "26: node_pool.edge.address: plugin \"unknown-choice\" failed its rehearsal: it ".to_owned(),
         "30: tenant.payments.filter[1]: plugin \"drop-named\" refuses its settings: `name` is missing".to_owned(),

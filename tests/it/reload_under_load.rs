@@ -36,7 +36,9 @@ fn generation(number: u64) -> String {
     let windows = if number.is_multiple_of(2) { ["p1", "p2"] } else { ["p5", "p4"] };
     let filters = r#"[{ plugin = "p0" }, { plugin = "p3" }, { plugin = "p6" }, { plugin = "p9" }]"#;
     let tenant = |(name, window): (&str, &str)| {
-        format!("[[tenant]]\nname = \"{name}\"\nnamespaces = [\"{name}\"]\nfilter = {filters}\nwindow = \"{window}\"\n")
+        format!(
+            "[[tenant]]\nname = \"owner-of-{name}\"\nnamespaces = [\"{name}\"]\nfilter = {filters}\nwindow = \"{window}\"\n"
+        )
     };
     let tenants: String = ["default", "kube-system"].into_iter().zip(windows).map(tenant).collect();
     format!("# {number}\n{plugins}{tenants}")

@@ -36,13 +36,13 @@ fn late_trap() -> String {
 const NEIGHBOUR: &str = r#"
 [plugins.keep-all]
 source = "keep-all.wasm"
-[plugins.echo-window]
-source = "echo-window.wasm"
+[plugins.constant-window]
+source = "constant-window.wasm"
 [[tenant]]
 name = "neighbour"
 namespaces = ["kube-system"]
 filter = ["keep-all"]
-window = "echo-window"
+window = "constant-window"
 "#;
 
 /// Both tenants, of which the first has this plugin.
@@ -64,7 +64,7 @@ struct Pair {
 impl Pair {
     async fn start() -> Result<Self> {
         let directory = Directory::new("metrics-gateway-tenants")?;
-        for name in ["keep-all", "echo-window"] {
+        for name in ["keep-all", "constant-window"] {
             std::fs::write(directory.file(&format!("{name}.wasm")), guest::load(name))?;
         }
         for name in ["gateway.toml", "beside.toml"] {

@@ -296,7 +296,7 @@ fn a_hundred_and_fifty_thousand_pods_take_less_than_24_mib() {
 fn fill_with_150_000_pods() {
     let resident_kib = || -> usize {
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     };
     let cluster = Cluster::new();

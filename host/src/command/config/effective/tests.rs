@@ -48,13 +48,13 @@ plugins:
       source    ewma.wasm
       says it is ewma 1.2.0
       sha256    {ab}
-      limits    size 5KiB, memory 1536KiB, table_elements 20000, instances 16, output 4MiB, cpu 20ms
+      limits    size 5KiB, memory 1536KiB, table_elements 20000, instances 64, output 4MiB, cpu 20ms
       reuse     for 7 calls or 10m0s
   remote
       source    oci://r/p:1
       says it is remote 1.2.0
       sha256    {ab} (pinned)
-      limits    size 32MiB, memory 32MiB, table_elements 20000, instances 16, output 4MiB, cpu the hook's
+      limits    size 32MiB, memory 32MiB, table_elements 20000, instances 64, output 4MiB, cpu the hook's
 
 node pools, the first that selects a node counts:
   edge
