@@ -119,7 +119,6 @@ async fn every_bad_plugin_is_refused_with_its_reason_and_changes_nothing() -> Re
         ("too-few-usages", "window", "believed"),
         ("window-of-forever", "window", "window"),
         ("window-from-the-future", "window", "future"),
-        ("endless-history", "window", "history"),
         ("keep-all-as-window", "window", "window"),
         ("refuses-settings", "filter", "settings"),
         ("truncated", "filter", "truncated"),
