@@ -5,14 +5,15 @@ ARGS ?=
 # How long `make fuzz` runs, and how many cases the property tests try where cargo-fuzz is missing.
 FUZZ_SECONDS ?= 60
 FUZZ_CASES ?= 20000
+EXAMPLES := $(patsubst plugins/examples/%/plugin.wit,%,$(wildcard plugins/examples/*/plugin.wit))
 SCRIPTS := .ci/run tests/e2e/run tests/e2e/kube-assets tests/e2e/prometheus-assets tests/e2e/real-cluster tests/e2e/lib.sh tests/e2e/promises/*.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help build plugins demo test e2e bench check fuzz clean toolchain registry
+.PHONY: help build plugins languages demo test e2e bench check fuzz clean toolchain registry
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r target text; do \
-		printf '  make %-7s %s\n' "$$target" "$$text"; done
+		printf '  make %-9s %s\n' "$$target" "$$text"; done
 
 build: toolchain ## Build the release binary, target/release/metrics-gateway
 	cargo build --release -p metrics-gateway
@@ -20,6 +21,13 @@ build: toolchain ## Build the release binary, target/release/metrics-gateway
 plugins: toolchain ## Build the first-party plugins, target/plugins/NAME.wasm
 	cargo build -p metrics-gateway --bin metrics-gateway
 	target/debug/metrics-gateway plugin build --output target/plugins/ $(patsubst %/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
+
+# Fetches a compiler for each language the first time, a gigabyte in all.
+languages: toolchain ## Build the plugins of plugins/examples; each answers the cases of the one in Rust
+	cargo build -p metrics-gateway --bin metrics-gateway
+	target/debug/metrics-gateway plugin build $(EXAMPLES:%=plugins/examples/%)
+	@for language in $(EXAMPLES); do (set -x; target/debug/metrics-gateway plugin test --cpu 500ms \
+		--cases plugins/skip-sidecars/cases.toml plugins/examples/$$language/target/skip-sidecars.wasm) || exit 1; done
 
 demo: toolchain ## Run the gateway on a cluster that fits in a process; ARGS=--once prints one table and exits
 	cargo build --release -p metrics-gateway -p metrics-gateway-tests --bin metrics-gateway --bin demo

@@ -22,11 +22,12 @@ mod rust;
 mod tools;
 mod zig;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
 use crate::config::policies::PluginLimits;
 use crate::plugins::artifact::{Inspection, inspect};
@@ -63,21 +64,23 @@ pub struct Built {
     pub inspection: Inspection,
 }
 
-/// Builds every directory's plugin. Rust plugins come first, because one run of cargo builds all that share a workspace.
+/// Builds every directory's plugin, language by language, because one run of cargo builds all that share a workspace.
 ///
 /// # Errors
-/// The first step that failed; what was built before it stays.
+/// The first step that failed; what was finished before it stays.
 pub fn build(args: &BuildArgs) -> Result<Vec<Built>> {
     let several = args.directories.len() > 1;
-    let (crates, others) = by_language(&args.directories)?;
-    let mut built = Vec::new();
-    for module in rust::build(&crates)? {
-        built.push(finish(module, args.output.as_deref(), several)?);
+    let mut by_language: BTreeMap<Language, Vec<PathBuf>> = BTreeMap::new();
+    for directory in &args.directories {
+        let whole = directory.canonicalize();
+        let whole = whole.with_context(|| format!("cannot look into \"{}\"", directory.display()))?;
+        by_language.entry(Language::of(&whole)?).or_default().push(whole);
     }
-    for (language, directory) in others {
-        let module = build_one(language, &directory)
-            .with_context(|| format!("cannot build the {language} plugin in \"{}\"", directory.display()))?;
-        built.push(finish(module, args.output.as_deref(), several)?);
+    let mut built = Vec::new();
+    for (language, directories) in by_language {
+        for module in compile(language, &directories)? {
+            built.push(finish(module, args.output.as_deref(), several)?);
+        }
     }
     Ok(built)
 }
@@ -92,29 +95,19 @@ struct Module {
     target: PathBuf,
 }
 
-/// Rust plugins, and those in other languages; an unknown one is an error before anything is built.
-fn by_language(directories: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<(Language, PathBuf)>)> {
-    let (mut crates, mut others) = (Vec::new(), Vec::new());
-    for directory in directories {
-        let directory =
-            directory.canonicalize().with_context(|| format!("cannot look into \"{}\"", directory.display()))?;
-        match Language::of(&directory)? {
-            Language::Rust => crates.push(directory),
-            language => others.push((language, directory)),
-        }
-    }
-    Ok((crates, others))
-}
-
-fn build_one(language: Language, directory: &Path) -> Result<Module> {
-    match language {
-        Language::Rust => bail!("Rust plugins are built together"),
-        Language::C => c::build(directory),
-        Language::Zig => zig::build(directory),
-        Language::Go => go::build(directory),
-        Language::TypeScript => javascript::build(directory),
-        Language::Python => python::build(directory),
-    }
+fn compile(language: Language, directories: &[PathBuf]) -> Result<Vec<Module>> {
+    let build: fn(&Path) -> Result<Module> = match language {
+        Language::Rust => return rust::build(directories),
+        Language::C => c::build,
+        Language::Zig => zig::build,
+        Language::Go => go::build,
+        Language::TypeScript => javascript::build,
+        Language::Python => python::build,
+    };
+    let one = |directory: &PathBuf| {
+        build(directory).with_context(|| format!("cannot build the {language} plugin in \"{}\"", directory.display()))
+    };
+    directories.iter().map(one).collect()
 }
 
 /// From what a compiler made to a checked component on disk.

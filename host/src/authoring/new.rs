@@ -4,8 +4,8 @@
 //! In Rust it brings a copy of the SDK as this program was built with, so that a plugin depends on no package of ours and
 //! both speak of the same contract.
 //!
-//! Fails without having written anything: where the name is none for a plugin, where the directory is there, and where
-//! there is no template yet. Absent on purpose: version control, licences, anything that has to be fetched.
+//! Fails without having written anything, where the name is none for a plugin and where the directory is there already.
+//! Absent on purpose: version control, licences, anything that has to be fetched.
 
 mod templates;
 
@@ -67,14 +67,14 @@ pub(super) fn run(args: &NewArgs) -> Result<ExitCode> {
 /// Makes the directory, and returns where it lies.
 ///
 /// # Errors
-/// The name, the directory or the combination of hook and language will not do.
+/// The name or the directory will not do.
 pub fn new(args: &NewArgs) -> Result<PathBuf> {
     check_name(&args.name)?;
     let directory = args.dir.clone().unwrap_or_else(|| PathBuf::from(&args.name));
     if directory.exists() {
         bail!("\"{}\" exists already: choose another with --dir, or remove it", directory.display());
     }
-    for (path, text) in templates::files(&args.name, args.hook, args.language)? {
+    for (path, text) in templates::files(&args.name, args.hook, args.language) {
         write(&directory.join(path), &text)?;
     }
     Ok(directory)

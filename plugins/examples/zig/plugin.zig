@@ -56,7 +56,9 @@ fn take(text: []const u8) ?[]const u8 {
     return null;
 }
 
-const wanted = "\"containers\" and \"namespaces\" must be lists of names or patterns, such as [\"istio-proxy\", \"linkerd-*\"]";
+const wanted =
+    \\"containers" and "namespaces" must be lists of names or patterns, such as ["istio-proxy", "linkerd-*"]
+;
 
 fn unknown(name: []const u8) []const u8 {
     const parts = [_][]const u8{ "unknown field `", name, "`, expected `containers` or `namespaces`" };

@@ -2,7 +2,8 @@
 // object `plugin`, and one for each hook that its plugin.wit includes: `address`, `filter`, `filterByValue`, `window`.
 //
 // Numbers of 64 bits are of type number, exact up to 2^53: CPU and memory are, for as long as a machine lives. Times in Unix
-// nanoseconds are not, they come rounded to 256 ns; subtract them before you compute with them.
+// nanoseconds are not, they come rounded to 256 ns. Subtract them before you compute with them; and step back by 256 where
+// you return one, because a time past that of the newest sample is refused.
 
 export interface Label { key: string; value: string }
 

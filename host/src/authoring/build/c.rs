@@ -21,6 +21,8 @@ pub(super) fn build(directory: &Path) -> Result<Module> {
     let core = target.join("core.wasm");
     let mut cc = zig(&target)?;
     cc.arg("cc").args(["--target=wasm32-wasi", "-mexec-model=reactor", "-std=c17", "-Os", "-s", "-Wall", "-Wextra"]);
+    // As much as Rust's plugins have; Zig would take 16 MiB, half of what a plugin may have by default.
+    cc.arg("-Wl,-z,stack-size=1048576");
     cc.arg("-I").arg(&bindings).args(sources(directory)?).args(generated).arg("-o").arg(&core);
     tools::run(&mut cc)?;
     let bytes = std::fs::read(&core).with_context(|| format!("cannot read \"{}\"", core.display()))?;

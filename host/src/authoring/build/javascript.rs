@@ -52,8 +52,13 @@ fn install(directory: &Path) -> Result<()> {
     if !tools::is_there("npm") {
         tools::install(&["nodejs", "npm"], "npm")?;
     }
-    let action = if directory.join("package-lock.json").is_file() { "ci" } else { "install" };
-    tools::run(Command::new("npm").args([action, "--no-audit", "--no-fund"]).current_dir(directory))
+    let mut npm = Command::new("npm");
+    // package.json pins versions; a lock is used where the author keeps one, but not made behind their back.
+    match directory.join("package-lock.json").is_file() {
+        true => npm.arg("ci"),
+        false => npm.args(["install", "--no-package-lock"]),
+    };
+    tools::run(npm.args(["--no-audit", "--no-fund"]).current_dir(directory))
 }
 
 /// The JavaScript to put into the component.

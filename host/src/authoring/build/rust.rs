@@ -21,9 +21,6 @@ const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Builds the plugins of directories, each of which holds a Cargo.toml.
 pub(super) fn build(directories: &[PathBuf]) -> Result<Vec<Module>> {
-    if directories.is_empty() {
-        return Ok(Vec::new());
-    }
     let mut workspaces: BTreeMap<PathBuf, Workspace> = BTreeMap::new();
     for directory in directories {
         let (root, workspace, package) = look_at(directory)?;

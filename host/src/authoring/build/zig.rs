@@ -22,6 +22,8 @@ pub(super) fn build(directory: &Path) -> Result<Module> {
     compiler
         .arg("build-exe")
         .args(["-target", "wasm32-wasi", "-mexec-model=reactor", "-rdynamic", "-O", "ReleaseSmall", "-fstrip"])
+        // As in C.
+        .args(["--stack", "1048576"])
         .args(["--dep", "policy"])
         .arg(prefixed("-Mroot=", &directory.join("plugin.zig")))
         .arg("-lc")
