@@ -4,6 +4,7 @@ mod architecture;
 mod audit;
 mod auth;
 mod authoring_commands;
+mod authoring_new;
 mod authoring_test;
 mod config;
 mod config_command;

@@ -34,7 +34,8 @@ static policy_list_u64_t column(size_t rows) {
 }
 
 // One row of the answer, from the samples start..end. A window of 0 serves nothing.
-static void measure(const exports_window_batch_t *batch, size_t start, size_t end, exports_window_usages_t *usages, size_t row) {
+static void measure(const exports_window_batch_t *batch, size_t start, size_t end, size_t row,
+                    exports_window_usages_t *usages) {
     if (start == end) {
         return;
     }
@@ -61,7 +62,7 @@ void exports_window_measure(exports_window_batch_t *batch, exports_window_usages
     size_t rows = batch->ends.len, start = 0;
     *usages = (exports_window_usages_t){column(rows), column(rows), column(rows), column(rows)};
     for (size_t row = 0; row < rows; row++) {
-        measure(batch, start, batch->ends.ptr[row], usages, row);
+        measure(batch, start, batch->ends.ptr[row], row, usages);
         start = batch->ends.ptr[row];
     }
     exports_window_batch_free(batch);

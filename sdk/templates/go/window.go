@@ -54,7 +54,9 @@ func Measure(batch metrics_gateway_policy_window.Batch) metrics_gateway_policy_w
 }
 
 // measure fills one row from the samples start..end.
-func measure(batch *metrics_gateway_policy_window.Batch, start, end int, usages *metrics_gateway_policy_window.Usages, row int) {
+func measure(
+	batch *metrics_gateway_policy_window.Batch, start, end int, usages *metrics_gateway_policy_window.Usages, row int,
+) {
 	if start == end {
 		return
 	}
