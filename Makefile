@@ -5,33 +5,40 @@ ARGS ?=
 # How long `make fuzz` runs, and how many cases the property tests try where cargo-fuzz is missing.
 FUZZ_SECONDS ?= 60
 FUZZ_CASES ?= 20000
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+RELEASE := $(TARGET)/release
+PLUGINS := $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 EXAMPLES := $(patsubst plugins/examples/%/plugin.wit,%,$(wildcard plugins/examples/*/plugin.wit))
-SCRIPTS := .ci/run tests/e2e/run tests/e2e/kube-assets tests/e2e/prometheus-assets tests/e2e/real-cluster tests/e2e/lib.sh tests/e2e/promises/*.sh
+SCRIPTS := .ci/run tests/tutorial tests/e2e/run tests/e2e/kube-assets tests/e2e/prometheus-assets tests/e2e/real-cluster tests/e2e/lib.sh tests/e2e/promises/*.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help build plugins languages demo test e2e bench check fuzz clean toolchain registry
+.PHONY: help build plugins languages demo tutorial test e2e bench check fuzz clean toolchain registry
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r target text; do \
 		printf '  make %-9s %s\n' "$$target" "$$text"; done
 
+# Always these packages together: cargo would build what they depend on anew for another choice of them.
 build: toolchain ## Build the release binary, target/release/metrics-gateway
-	cargo build --release -p metrics-gateway
+	cargo build --release -p metrics-gateway -p metrics-gateway-tests --bins
 
-plugins: toolchain ## Build the first-party plugins, target/plugins/NAME.wasm
-	cargo build -p metrics-gateway --bin metrics-gateway
-	target/debug/metrics-gateway plugin build --output target/plugins/ $(patsubst %/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
+plugins: build ## Build the first-party plugins, target/plugins/NAME.wasm, and try each
+	$(RELEASE)/metrics-gateway plugin build --output $(TARGET)/plugins/ $(PLUGINS:%=plugins/%)
+	@for plugin in $(PLUGINS); do (set -x; \
+		$(RELEASE)/metrics-gateway plugin test --cases plugins/$$plugin/cases.toml $(TARGET)/plugins/$$plugin.wasm | tail -n 1; \
+		exit $${PIPESTATUS[0]}) || exit 1; done
 
 # Fetches a compiler for each language the first time, a gigabyte in all.
-languages: toolchain ## Build the plugins of plugins/examples; each answers the cases of the one in Rust
-	cargo build -p metrics-gateway --bin metrics-gateway
-	target/debug/metrics-gateway plugin build $(EXAMPLES:%=plugins/examples/%)
-	@for language in $(EXAMPLES); do (set -x; target/debug/metrics-gateway plugin test --cpu 500ms \
+languages: build ## Build the plugins of plugins/examples; each answers the cases of the one in Rust
+	$(RELEASE)/metrics-gateway plugin build $(EXAMPLES:%=plugins/examples/%)
+	@for language in $(EXAMPLES); do (set -x; $(RELEASE)/metrics-gateway plugin test --cpu 500ms \
 		--cases plugins/skip-sidecars/cases.toml plugins/examples/$$language/target/skip-sidecars.wasm) || exit 1; done
 
-demo: toolchain ## Run the gateway on a cluster that fits in a process; ARGS=--once prints one table and exits
-	cargo build --release -p metrics-gateway -p metrics-gateway-tests --bin metrics-gateway --bin demo
-	cargo run --quiet --release -p metrics-gateway-tests --bin demo -- $(ARGS)
+demo: plugins ## Run the gateway on a cluster that fits in a process; ARGS=--once shows one reload and exits
+	$(RELEASE)/demo $(ARGS)
+
+tutorial: plugins ## Follow docs/write-a-plugin.md, command for command
+	tests/tutorial
 
 # The integration tests start the real binary, which `cargo test` alone builds only for a package's own tests.
 test: toolchain registry ## Run the unit, property and integration tests; needs no root
@@ -42,9 +49,8 @@ test: toolchain registry ## Run the unit, property and integration tests; needs 
 e2e: ## Run the gateway in a real Kubernetes cluster on this machine; needs root on Debian; ARGS=hpa runs what is named so
 	tests/e2e/run $(ARGS)
 
-bench: toolchain ## Measure CPU, memory and latency against a simulated fleet; see ARGS=--help
-	cargo build --release -p metrics-gateway -p metrics-gateway-tests --bin metrics-gateway --bin bench
-	cargo run --quiet --release -p metrics-gateway-tests --bin bench -- $(ARGS)
+bench: plugins ## Measure CPU, memory and latency against a simulated fleet; see ARGS=--help
+	$(RELEASE)/bench $(ARGS)
 
 check: toolchain ## Run what CI runs, but for the cluster: format, lints, documentation, tests, dependencies
 	cargo fmt --all --check

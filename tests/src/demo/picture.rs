@@ -2,7 +2,7 @@
 //!
 //! In: objects as the API serves them. Out: text. Amounts are in thousand-millionths of a core and of a byte.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde_json::Value;
@@ -116,7 +116,8 @@ impl Picture {
             let [a, b] = [ours.get(name), theirs.get(name)].map(|pod| pod.map_or_else(absent, |pod| pod.cells()));
             [(*name).to_owned(), a.join(" "), b.join(" ")]
         };
-        let names: Vec<&str> = ours.keys().copied().collect();
+        // A policy may leave a pod out in either.
+        let names: BTreeSet<&str> = ours.keys().chain(theirs.keys()).copied().collect();
         let rows: Vec<_> = names.iter().take(limit).map(row).collect();
         let heading = |tenant: &str| format!("{}: CPU MEMORY CONTAINERS WINDOW", tenant.to_uppercase());
         let table = table::columns(["POD", &heading(OURS), &heading(THEIRS)], &rows);
