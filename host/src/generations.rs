@@ -310,7 +310,7 @@ impl<L: Loader> Generations<L> {
         match self.refusal.take() {
             Some(_) => info!("{} says again what generation {number} does, which stays in force", self.args.config),
             None if cause == Cause::Asked => {
-                info!("asked by SIGHUP: nothing has changed, generation {number} stays in force")
+                info!("asked by SIGHUP: nothing has changed, generation {number} stays in force");
             }
             None => debug!("nothing has changed, generation {number} stays in force"),
         }

@@ -16,6 +16,7 @@ use prometheus::core::{Collector as _, MetricVec, MetricVecBuilder};
 pub struct Rows(Arc<Mutex<HashMap<Key, usize>>>);
 
 type Key = (String, Vec<Box<str>>);
+type Remove = Box<dyn Fn(&[Box<str>]) + Send + Sync>;
 
 /// One series of a family, as a metric.
 pub struct Row<M> {
@@ -23,7 +24,7 @@ pub struct Row<M> {
     key: Key,
     rows: Rows,
     /// Takes the series out of its family.
-    remove: Box<dyn Fn(&[Box<str>]) + Send + Sync>,
+    remove: Remove,
 }
 
 impl Rows {

@@ -36,7 +36,7 @@ source = "$PLUGINS/sliding-mean.wasm"
 [[tenant]]
 name = "calm"
 namespaces = ["default"]
-window = { plugin = "sliding-mean", settings = { duration = "40s" } }
+window = { plugin = "sliding-mean", settings = { over = "40s" } }
 END
 as_api_server "$PORT" "/apis/metrics.k8s.io/v1beta1/$POD" >/dev/null # not for a moment is it absent
 within 60 "window of about 40 s" window_is_within 30 50

@@ -59,7 +59,7 @@ impl Drop for Directory {
 
 fn watching(files: &[&PathBuf]) -> Watch {
     let mut watch = Watch::try_new().unwrap();
-    watch.follow(files.iter().map(|file| PathBuf::clone(file)));
+    watch.follow(files.iter().copied().cloned());
     watch
 }
 
