@@ -210,7 +210,11 @@ async fn no_request_fails_while_everything_is_rotated() -> Result<()> {
         others.len()
     );
     assert!(others.is_empty(), "{others:#?}; the log is:\n{}", world.gateway.log());
-    let is_401 = |outcome: &&&Outcome| outcome.failure.as_ref().is_some_and(|failure| failure.starts_with("401"));
-    assert!(refused.iter().all(|outcome| is_401(&outcome)), "{refused:#?}");
+    // With a 401 of a proxy that is not believed its connection ends, and what it has sent by then goes with it.
+    let begins =
+        |outcome: &Outcome, text: &str| outcome.failure.as_ref().is_some_and(|failure| failure.starts_with(text));
+    let is_refusal = |outcome: &&Outcome| begins(outcome, "401") || begins(outcome, "operation was canceled");
+    assert!(refused.iter().all(|outcome| is_refusal(outcome)), "{refused:#?}");
+    assert!(refused.iter().any(|outcome| begins(outcome, "401")), "{refused:#?}");
     Ok(())
 }
