@@ -30,8 +30,10 @@ fn list(sdk: &Path, into: &Path) {
     let mut text = String::from("const SDK: &[(&str, &str)] = &[\n");
     for file in files {
         let path = file.strip_prefix(sdk).expect("it was found there");
-        let whole = file.canonicalize().expect("it was found");
-        writeln!(text, "    ({path:?}, include_str!({whole:?})),").expect("a string takes all text");
+        // By the place of the crate, not of this machine, so that a checkout may be moved with what was built in it.
+        let below = Path::new("/").join(&file);
+        writeln!(text, "    ({path:?}, include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), {below:?}))),")
+            .expect("a string takes all text");
     }
     text.push_str("];\n");
     std::fs::write(into, text).expect("cargo's directory can be written to");
