@@ -276,7 +276,7 @@ fn load_audit(
 
 /// The one place that asks the system for the time of day.
 #[expect(clippy::disallowed_methods, reason = "somebody has to ask; everybody else is handed this clock")]
-fn system_clock() -> Clock {
+pub fn system_clock() -> Clock {
     Clock::new(|| UnixNanos::from_system(SystemTime::now()))
 }
 

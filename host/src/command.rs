@@ -1,4 +1,4 @@
-//! The commands beside running: `metrics-gateway config …` for operators, `metrics-gateway plugin …` for plugin authors.
+//! The commands beside running: `metrics-gateway config …`, `pki` for operators, `metrics-gateway plugin …` for plugin authors.
 //!
 //! In: the words after the program's name, the first of which is one of [`COMMANDS`](crate::args::COMMANDS). Out: what they print, and an exit
 //! code: 0 where all is well, 1 where what was looked at has problems, 2 where the words make no sense.
@@ -8,6 +8,7 @@
 //! upstream; flags of metrics-server stay with [`args`](crate::args).
 
 mod config;
+mod pki;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -24,6 +25,8 @@ enum Command {
     /// Checks gateway.toml, and explains what it means for whom.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Makes the certificates of the aggregation layer.
+    Pki(pki::PkiArgs),
     /// Makes, tests and measures plugins.
     #[command(subcommand)]
     Plugin(authoring::PluginCommand),
@@ -38,6 +41,7 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
     };
     let done = match command {
         Command::Config(command) => config::run(command),
+        Command::Pki(args) => pki::run(&args),
         Command::Plugin(command) => authoring::run(command),
     };
     done.unwrap_or_else(|error| {

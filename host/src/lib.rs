@@ -25,6 +25,8 @@ pub mod tick;
 pub mod app;
 
 pub mod authoring;
+pub mod pki;
+
 pub mod command;
 
 pub mod shutdown;
