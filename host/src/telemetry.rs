@@ -7,9 +7,11 @@
 
 pub mod rows;
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use prometheus::core::Collector;
+use prometheus::proto::{MetricFamily, MetricType};
 use prometheus::{
     CounterVec, Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
@@ -24,6 +26,7 @@ use rows::Rows;
 /// The registry and everything in it.
 pub struct Metrics {
     registry: Registry,
+    families: Vec<Family>,
     /// By node: how long its kubelet took.
     pub kubelet_request_duration: HistogramVec,
     /// By success: requests to kubelets.
@@ -105,9 +108,9 @@ pub struct GenerationMetrics {
 impl Metrics {
     /// All families, empty. The buckets of the tick depend on the metric resolution, as upstream's do.
     pub fn new(resolution: Duration) -> Self {
-        let registry = Registry::new();
-        let r = &registry;
-        let metrics = Self {
+        let shelf = Shelf::default();
+        let r = &shelf;
+        let mut metrics = Self {
             kubelet_request_duration: histogram_vec(
                 r,
                 "metrics_server_kubelet_request_duration_seconds",
@@ -214,10 +217,20 @@ impl Metrics {
             ),
             plugins: PluginMetrics::new(r),
             generations: GenerationMetrics::new(r),
-            registry: registry.clone(),
+            registry: shelf.registry.clone(),
+            families: Vec::new(),
         };
-        metrics.describe_the_process();
+        metrics.describe_the_process(r);
+        metrics.families = shelf.families.into_inner();
         metrics
+    }
+
+    /// Every family that there may be on `/metrics`, sorted by name, whether or not it has a series yet: what
+    /// `docs/metrics.md` is made of.
+    pub fn families(&self) -> Vec<Family> {
+        let mut families = self.families.clone();
+        families.sort_by_key(|family| family.name.clone());
+        families
     }
 
     /// Everything in Prometheus' text format.
@@ -235,14 +248,14 @@ impl Metrics {
         let _ = self.kubelet_last_request.remove_label_values(&[node]);
     }
 
-    fn describe_the_process(&self) {
+    fn describe_the_process(&self, r: &Shelf) {
         let info = register(
-            &self.registry,
+            r,
             IntGaugeVec::new(Opts::new("metrics_gateway_build_info", "Always 1"), &["version"]),
         );
         info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let process = prometheus::process_collector::ProcessCollector::for_self();
-        register(&self.registry, Ok::<_, prometheus::Error>(Unclonable(std::sync::Arc::new(process))));
+        register(r, Ok::<_, prometheus::Error>(Unclonable(std::sync::Arc::new(process))));
         // Both series of a family that alerts compare are there from the start, not from the first failure.
         for success in ["true", "false"] {
             self.kubelet_requests.with_label_values(&[success]);
@@ -251,7 +264,7 @@ impl Metrics {
 }
 
 impl PluginMetrics {
-    fn new(r: &Registry) -> Self {
+    fn new(r: &Shelf) -> Self {
         const BINDING: &[&str] = &["plugin", "tenant", "hook"];
         Self {
             rows: Rows::default(),
@@ -308,7 +321,7 @@ impl PluginMetrics {
 }
 
 impl GenerationMetrics {
-    fn new(r: &Registry) -> Self {
+    fn new(r: &Shelf) -> Self {
         let metrics = Self {
             current: register(
                 r,
@@ -357,7 +370,7 @@ impl Collector for Unclonable {
         self.0.desc()
     }
 
-    fn collect(&self) -> Vec<prometheus::proto::MetricFamily> {
+    fn collect(&self) -> Vec<MetricFamily> {
         self.0.collect()
     }
 }
@@ -373,30 +386,72 @@ fn tick_buckets(resolution: Duration) -> Vec<f64> {
     buckets
 }
 
-fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: prometheus::Result<C>) -> C {
+/// A family of metrics, as it is documented.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Family {
+    /// Its full name.
+    pub name: String,
+    /// `counter`, `gauge` or `histogram`.
+    pub kind: &'static str,
+    /// Its labels, in their order.
+    pub labels: Vec<String>,
+    /// What it says.
+    pub help: String,
+}
+
+/// The registry while it is being filled, with what is told of each family.
+#[derive(Default)]
+struct Shelf {
+    registry: Registry,
+    families: RefCell<Vec<Family>>,
+}
+
+impl Shelf {
+    fn note(&self, collector: &impl Collector) {
+        let kinds: Vec<_> = collector.collect().iter().map(|family| (family.name().to_owned(), kind(family))).collect();
+        let families = collector.desc().into_iter().map(|desc| Family {
+            name: desc.fq_name.clone(),
+            kind: kinds.iter().find(|(name, _)| *name == desc.fq_name).map_or("gauge", |(_, kind)| kind),
+            labels: desc.variable_labels.clone(),
+            help: desc.help.clone(),
+        });
+        self.families.borrow_mut().extend(families);
+    }
+}
+
+fn kind(family: &MetricFamily) -> &'static str {
+    match family.get_field_type() {
+        MetricType::COUNTER => "counter",
+        MetricType::HISTOGRAM => "histogram",
+        _ => "gauge",
+    }
+}
+
+fn register<C: Collector + Clone + 'static>(shelf: &Shelf, collector: prometheus::Result<C>) -> C {
     let collector = collector.expect("metric names and labels are constants that a test has read");
-    registry.register(Box::new(collector.clone())).expect("no two metrics bear one name, as a test has seen");
+    shelf.note(&collector);
+    shelf.registry.register(Box::new(collector.clone())).expect("no two metrics bear one name, as a test has seen");
     collector
 }
 
-fn counter(registry: &Registry, name: &str, help: &str) -> IntCounter {
-    register(registry, IntCounter::new(name, help))
+fn counter(shelf: &Shelf, name: &str, help: &str) -> IntCounter {
+    register(shelf, IntCounter::new(name, help))
 }
 
-fn counter_vec(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-    register(registry, IntCounterVec::new(Opts::new(name, help), labels))
+fn counter_vec(shelf: &Shelf, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    register(shelf, IntCounterVec::new(Opts::new(name, help), labels))
 }
 
-fn gauge_vec(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-    register(registry, IntGaugeVec::new(Opts::new(name, help), labels))
+fn gauge_vec(shelf: &Shelf, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    register(shelf, IntGaugeVec::new(Opts::new(name, help), labels))
 }
 
-fn histogram(registry: &Registry, name: &str, help: &str, buckets: Vec<f64>) -> Histogram {
-    register(registry, Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets)))
+fn histogram(shelf: &Shelf, name: &str, help: &str, buckets: Vec<f64>) -> Histogram {
+    register(shelf, Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets)))
 }
 
-fn histogram_vec(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> HistogramVec {
-    register(registry, HistogramVec::new(HistogramOpts::new(name, help), labels))
+fn histogram_vec(shelf: &Shelf, name: &str, help: &str, labels: &[&str]) -> HistogramVec {
+    register(shelf, HistogramVec::new(HistogramOpts::new(name, help), labels))
 }
 
 /// Starts logging to standard error, which is where upstream logs.
