@@ -249,10 +249,7 @@ impl Metrics {
     }
 
     fn describe_the_process(&self, r: &Shelf) {
-        let info = register(
-            r,
-            IntGaugeVec::new(Opts::new("metrics_gateway_build_info", "Always 1"), &["version"]),
-        );
+        let info = register(r, IntGaugeVec::new(Opts::new("metrics_gateway_build_info", "Always 1"), &["version"]));
         info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let process = prometheus::process_collector::ProcessCollector::for_self();
         register(r, Ok::<_, prometheus::Error>(Unclonable(std::sync::Arc::new(process))));

@@ -3,10 +3,13 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 use metrics_gateway::args::{self, Invocation, UsageError};
 use metrics_gateway::config::check::check;
 use metrics_gateway::config::file::RawConfig;
+use metrics_gateway::telemetry::Metrics;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the repository").to_owned()
@@ -82,14 +85,17 @@ fn keys() -> Vec<(&'static str, Vec<String>)> {
     SECTIONS.iter().map(known).collect()
 }
 
+/// The page that shows gateway.toml whole.
+const CONFIGURATION: &str = "docs/configuration.md";
+
 const SECTIONS: [&str; 5] = ["scrape", "history", "api", "serving", "plugin_engine"];
 
 #[test]
-fn the_readme_shows_every_key_of_gateway_toml_with_its_default() {
-    let readme = fs::read_to_string(root().join("README.md")).expect("it is there");
-    let (_, after) = readme.split_once("```toml\n").expect("it shows a file");
+fn the_configuration_page_shows_every_key_of_gateway_toml_with_its_default() {
+    let page = fs::read_to_string(root().join(CONFIGURATION)).expect("it is there");
+    let (_, after) = page.split_once("```toml\n").expect("it shows a file");
     let (file, _) = after.split_once("```").expect("and its end");
-    let (raw, problems) = RawConfig::read("README.md", file);
+    let (raw, problems) = RawConfig::read(CONFIGURATION, file);
     assert!(problems.is_empty(), "{problems:?}");
     for (section, keys) in keys() {
         let (_, of_section) = file.split_once(&format!("[{section}]\n")).unwrap_or_else(|| panic!("no [{section}]"));
@@ -103,16 +109,16 @@ fn the_readme_shows_every_key_of_gateway_toml_with_its_default() {
     assert_eq!(config(&raw), config(&RawConfig::default()), "what is shown are the defaults");
 }
 
-/// The text of the README's fenced pieces of TOML.
+/// The text of its fenced pieces of TOML.
 fn shown_files() -> Vec<String> {
-    let readme = fs::read_to_string(root().join("README.md")).expect("it is there");
-    readme.split("```toml\n").skip(1).map(|after| after.split("```").next().unwrap_or_default().to_owned()).collect()
+    let page = fs::read_to_string(root().join(CONFIGURATION)).expect("it is there");
+    page.split("```toml\n").skip(1).map(|after| after.split("```").next().unwrap_or_default().to_owned()).collect()
 }
 
 #[test]
-fn the_readme_shows_every_key_of_plugins_and_policies() {
+fn the_configuration_page_shows_every_key_of_plugins_and_policies() {
     let file = shown_files().into_iter().nth(1).expect("a second file is shown");
-    let (raw, problems) = RawConfig::read("README.md", &file);
+    let (raw, problems) = RawConfig::read(CONFIGURATION, &file);
     assert!(problems.is_empty(), "{problems:?}");
     let Ok(Invocation::Run(args)) = args::parse(["--metric-resolution=15s".into()]) else { panic!("it can be parsed") };
     let checked = check(&raw, &args).unwrap_or_else(|problems| panic!("{problems:?}"));
@@ -189,6 +195,83 @@ fn documents_name_only_flags_that_there_are() {
         }
     }
     assert!(checked >= 5, "{checked} flags are named");
+}
+
+/// `docs/metrics.md` has a table of every family, made by the code: `UPDATE_DOCUMENTS=1` writes it anew.
+#[test]
+fn the_table_of_metrics_is_that_of_the_code() {
+    let path = root().join("docs/metrics.md");
+    let page = fs::read_to_string(&path).expect("it is there");
+    let (before, table) = page.split_once("| name |").expect("it has a table");
+    let (_, after) = table.split_once("\n\n").unwrap_or((table, ""));
+    let made = format!("{before}{}{after}", metrics_table());
+    if std::env::var_os("UPDATE_DOCUMENTS").is_some() {
+        fs::write(&path, &made).expect("it can be written");
+    }
+    assert_eq!(page, made, "UPDATE_DOCUMENTS=1 writes docs/metrics.md anew");
+}
+
+fn metrics_table() -> String {
+    let mut table = "| name | type | labels | what it says |\n|---|---|---|---|\n".to_owned();
+    for family in Metrics::new(Duration::from_secs(15)).families() {
+        let labels: Vec<String> = family.labels.iter().map(|label| format!("`{label}`")).collect();
+        let help = family.help.replace('|', "\\|");
+        table.push_str(&format!("| `{}` | {} | {} | {help} |\n", family.name, family.kind, labels.join(", ")));
+    }
+    table.push('\n');
+    table
+}
+
+/// What the end-to-end suite runs is marked `sh`; what needs another machine says so, and is at least a shell's language.
+#[test]
+fn every_command_in_the_documents_is_run_or_says_that_it_is_not() {
+    let pages = files(&root().join("docs"), &|path| has_extension(path, "md"));
+    assert!(pages.len() >= 8, "{pages:?}");
+    for page in pages {
+        let text = fs::read_to_string(&page).expect("documents are text");
+        for block in text.split("\n```").skip(1).step_by(2) {
+            let (kind, code) = block.split_once('\n').expect("a fence ends its line");
+            let known = ["sh", "sh by-hand", "sh demo", "toml", "yaml", "text", "json"];
+            assert!(known.contains(&kind), "{}: a block of {kind:?}", page.display());
+            if kind.starts_with("sh") {
+                let checked = Command::new("bash").args(["-n", "-c", code]).output().expect("bash is there");
+                assert!(checked.status.success(), "{}: {code}\n{checked:?}", page.display());
+            }
+        }
+    }
+}
+
+/// Where a page leads, something is.
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let mut checked = 0;
+    for page in files(&root(), &|path| has_extension(path, "md")) {
+        let text = fs::read_to_string(&page).expect("documents are text");
+        for link in text.split("](").skip(1).filter_map(|after| after.split(')').next()) {
+            if link.contains("://") || link.is_empty() || link.contains(char::is_whitespace) {
+                continue;
+            }
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target =
+                if file.is_empty() { page.clone() } else { page.parent().expect("it lies somewhere").join(file) };
+            assert!(target.exists(), "{} leads to {link}, where nothing is", page.display());
+            if !anchor.is_empty() {
+                let aimed = fs::read_to_string(&target).expect("documents are text");
+                assert!(anchors(&aimed).any(|known| known == anchor), "{} leads to {link}", page.display());
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked >= 20, "{checked} links");
+}
+
+/// What the headings of a page can be called by.
+fn anchors(page: &str) -> impl Iterator<Item = String> {
+    let of_heading = |heading: &str| {
+        let kept = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        kept.collect::<String>().to_lowercase().replace(' ', "-")
+    };
+    page.lines().filter(|line| line.starts_with('#')).map(move |line| of_heading(line.trim_start_matches('#').trim()))
 }
 
 #[test]

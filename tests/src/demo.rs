@@ -7,6 +7,7 @@
 
 mod picture;
 mod policies;
+mod screen;
 
 use std::fs;
 use std::io::{IsTerminal as _, Write as _};
@@ -32,7 +33,7 @@ use picture::Picture;
 use policies::{FIRST, OURS, PLUGINS, THEIRS};
 
 /// How to call it.
-pub const USAGE: &str = "usage: demo [--once] [--nodes N] [--pods N] [--directory DIR]";
+pub const USAGE: &str = "usage: demo [--once] [--nodes N] [--pods N] [--directory DIR] [--picture FILE.svg]";
 
 /// How long the first figures may take: a rate needs two samples, and those are 10 s apart.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -54,6 +55,8 @@ pub struct Options {
     pub pods: usize,
     /// Where gateway.toml, the plugins and a kubeconfig are put; None: in a directory that goes with the demo.
     pub directory: Option<PathBuf>,
+    /// With `once`: where what `metrics-gateway status` shows is drawn.
+    pub picture: Option<PathBuf>,
 }
 
 impl Options {
@@ -62,7 +65,7 @@ impl Options {
     /// # Errors
     /// Where an argument is unknown, or no number, or zero.
     pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Self, String> {
-        let mut options = Self { once: false, nodes: 5, pods: 40, directory: None };
+        let mut options = Self { once: false, nodes: 5, pods: 40, directory: None, picture: None };
         let mut args = args.into_iter();
         while let Some(arg) = args.next() {
             let (name, value) = match arg.split_once('=') {
@@ -81,6 +84,7 @@ impl Options {
                 "--directory" => {
                     options.directory = Some(value().ok_or("--directory needs a path")?.into());
                 }
+                "--picture" => options.picture = Some(value().ok_or("--picture needs a path")?.into()),
                 _ => return Err(format!("unknown argument {name:?}")),
             }
         }
@@ -210,6 +214,11 @@ impl Cluster {
     /// Tables, the reasons, a change of gateway.toml, and the tables after it.
     async fn show_one_reload(&self, first: &Picture) -> Result<()> {
         println!("{}", first.tables(usize::MAX));
+        let status = self.status().await?;
+        println!("$ metrics-gateway status --once\n{}", plain(&status));
+        if let Some(file) = &self.options.picture {
+            fs::write(file, screen::svg("metrics-gateway status", &status))?;
+        }
         for namespace in [OURS, THEIRS] {
             println!("{}", self.explain(namespace)?);
         }
@@ -244,6 +253,19 @@ impl Cluster {
             bail!("`metrics-gateway config explain` failed: {}", String::from_utf8_lossy(&output.stderr));
         }
         Ok(format!("$ metrics-gateway config explain {namespace}\n{}", String::from_utf8_lossy(&output.stdout)))
+    }
+
+    /// What the gateway says of itself, through the aggregated API, with its colours.
+    async fn status(&self) -> Result<String> {
+        let mut command = Command::new(gateway::binary()?);
+        command.args(["status", "--once", "--kubeconfig"]).arg(self.place.file("kubeconfig"));
+        command.env("CLICOLOR_FORCE", "1").env("COLUMNS", "110");
+        // Not here: the API server that it asks runs on these threads.
+        let output = tokio::task::spawn_blocking(move || command.output()).await??;
+        if !output.status.success() {
+            bail!("`metrics-gateway status` failed: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     async fn show_for_ever(&self) -> Result<()> {
@@ -299,6 +321,15 @@ async fn items(client: &Client, path: &str) -> Result<Vec<Value>> {
         Value::Array(items) => Ok(items),
         other => bail!("{path} answers {other} as items"),
     }
+}
+
+/// Without colours.
+fn plain(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |plain, part| {
+        plain + part.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').get(1..).unwrap_or_default()
+    })
 }
 
 /// Replaces a file as editors do: whoever reads it sees the old text or the new one.

@@ -3,9 +3,9 @@ use super::*;
 #[test]
 fn the_command_line_says_how_large() {
     let parse = |args: &[&str]| Options::parse(args.iter().map(|arg| (*arg).to_owned()));
-    let plain = Options { once: false, nodes: 5, pods: 40, directory: None };
+    let plain = Options { once: false, nodes: 5, pods: 40, directory: None, picture: None };
     assert_eq!(parse(&[]), Ok(plain.clone()));
-    let small = Options { once: true, nodes: 2, pods: 9, directory: Some("here".into()) };
+    let small = Options { once: true, nodes: 2, pods: 9, directory: Some("here".into()), picture: None };
     assert_eq!(parse(&["--once", "--nodes", "2", "--pods=9", "--directory", "here"]), Ok(small));
     assert_eq!(parse(&["--nodes"]), Err("--nodes needs a number above zero".to_owned()));
     assert_eq!(parse(&["--directory"]), Err("--directory needs a path".to_owned()));
