@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The last promise, as it ends the gateway. On SIGTERM /readyz fails while requests are still served (for the 3 s of
+# The last promise about the gateway as a process, as it ends it: those that follow run it as a pod. On SIGTERM /readyz fails while requests are still served (for the 3 s of
 # --shutdown-delay-duration that it was started with); then the process ends with 0.
 
 # shellcheck disable=SC2034 # read by `within`

@@ -8,12 +8,6 @@ after() {
     k delete hpa busy --ignore-not-found
 }
 
-# Every object that the stock manifest made, by its own number: one that was deleted and made again would have another.
-identities() {
-    k get -n kube-system serviceaccount,rolebinding,service,deployment,clusterrole,clusterrolebinding,apiservice \
-        -l k8s-app=metrics-server -o json | jq -r '.items[] | "\(.kind)/\(.metadata.name) \(.metadata.uid)"' | sort
-}
-
 hpa_is_active() {
     k get hpa busy -o json | tee "$RC_DIR/hpa.json" | jq -e '
         .status.currentCPUUtilizationPercentage > 0 and (.metadata.annotations["autoscaling.alpha.kubernetes.io/conditions"]
@@ -39,7 +33,7 @@ answers_in_v1beta1() { metrics_api v1beta1/nodes | jq -e '.items | length == 2';
 within 60 "answer from metrics-server" answers_in_v1beta1
 k apply -f "$E2E/real-cluster.d/hpa.yaml"
 within 60 "utilisation in the HPA" hpa_is_active
-before=$(identities)
+before=$(gateway_objects)
 equal "objects of metrics-server" 9 "$(grep -c . <<<"$before")"
 
 poll nodes 20 /apis/metrics.k8s.io/v1beta1/nodes
@@ -59,7 +53,7 @@ none_failed nodes
 none_failed pods
 all_say nodes '[.items[].metadata.name] | sort | join(" ")' "node1 node2"
 
-after_it=$(identities)
+after_it=$(gateway_objects)
 equal "objects that were deleted or made anew" "" "$(comm -23 <(echo "$before") <(echo "$after_it"))"
 echo "taken over: $(cut -d' ' -f1 <<<"$before" | xargs)"
 k get pods -n kube-system -l k8s-app=metrics-server -o wide
