@@ -19,7 +19,7 @@ STATIC = target.$(TRIPLE).rustflags=["-Ctarget-feature=+crt-static", \
 PROGRAMS := metrics-gateway demo bench fleet
 PLUGINS := $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 EXAMPLES := $(patsubst plugins/examples/%/plugin.wit,%,$(wildcard plugins/examples/*/plugin.wit))
-SCRIPTS := .ci/run deploy/image/archive deploy/image/build deploy/image/check deploy/image/tree tests/tutorial tests/e2e/run tests/e2e/kube-assets tests/e2e/prometheus-assets tests/e2e/real-cluster tests/e2e/lib.sh tests/e2e/promises/*.sh
+SCRIPTS := .ci/run deploy/image/archive deploy/image/build deploy/image/check deploy/image/tree tests/tutorial tests/e2e/run tests/e2e/kube-assets tests/e2e/prometheus-assets tests/e2e/real-cluster tests/e2e/lib.sh tests/e2e/pods.sh tests/e2e/promises/*.sh
 
 .DEFAULT_GOAL := help
 .PHONY: help build image plugins languages demo tutorial test e2e bench check fuzz clean toolchain registry

@@ -3,6 +3,9 @@
 # taken over as it is, none is deleted or made anew but pods, no request fails meanwhile, and kubectl top and the
 # HorizontalPodAutoscaler go on.
 
+# shellcheck source=tests/e2e/pods.sh
+. "$E2E/pods.sh"
+
 after() {
     end_polls
     k delete hpa busy --ignore-not-found

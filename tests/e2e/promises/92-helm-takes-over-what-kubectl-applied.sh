@@ -2,6 +2,9 @@
 # `helm upgrade --install` of deploy/chart, told to use the names of metrics-server's release manifest, takes over what
 # `kubectl apply` has installed: in place, with nothing deleted, and no request fails meanwhile.
 
+# shellcheck source=tests/e2e/pods.sh
+. "$E2E/pods.sh"
+
 after() { end_polls; }
 
 HELM=$("$E2E/../helm-assets" | tail -n 1)/helm

@@ -3,6 +3,9 @@
 # server are all answered with 200, and every list is whole: a new pod is asked once it is ready, and the old one goes on
 # serving until nobody asks it any more.
 
+# shellcheck source=tests/e2e/pods.sh
+. "$E2E/pods.sh"
+
 after() { end_polls; }
 
 # under_load WHAT COMMAND..: while COMMAND brings about new pods, and until those before are gone

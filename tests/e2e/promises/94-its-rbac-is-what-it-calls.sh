@@ -2,6 +2,9 @@
 # Of what RBAC allows the gateway's service account, all is used, and nothing that it asks for is refused: the API
 # server's audit log of the pods, and what kubelets asked about the account, against the roles that are bound to it.
 
+# shellcheck source=tests/e2e/pods.sh
+. "$E2E/pods.sh"
+
 after() { end_name_server; }
 ACCOUNT=system:serviceaccount:kube-system:metrics-server
 

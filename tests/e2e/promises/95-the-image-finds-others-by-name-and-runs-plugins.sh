@@ -3,6 +3,9 @@
 # about it), kubelets by DNS, verifies their certificates by these names, and compiles and runs plugins, all of it
 # with a root that cannot be written to.
 
+# shellcheck source=tests/e2e/pods.sh
+. "$E2E/pods.sh"
+
 after() { end_name_server; }
 
 configured

@@ -2,6 +2,9 @@
 # How large the image is, how soon a pod of it listens and is ready, and what it takes when idle; and that it runs as
 # nobody in particular, in a root that it cannot write to.
 
+# shellcheck source=tests/e2e/pods.sh
+. "$E2E/pods.sh"
+
 is_new() { # NAME: another pod than this one has an address
     local pods
     pods=$(gateway_pods)

@@ -2,6 +2,9 @@
 # `kubectl delete -k deploy` takes away what `kubectl apply -k deploy` made, so that metrics-server, or nothing, can be in
 # its place; `kubectl top` then says that there is no Metrics API.
 
+# shellcheck source=tests/e2e/pods.sh
+. "$E2E/pods.sh"
+
 left() {
     k get -A deployments,pods,services,endpoints,configmaps,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings,apiservices \
         -l k8s-app=metrics-server -o name
