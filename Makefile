@@ -19,10 +19,10 @@ STATIC = target.$(TRIPLE).rustflags=["-Ctarget-feature=+crt-static", \
 PROGRAMS := metrics-gateway demo bench fleet
 PLUGINS := $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 EXAMPLES := $(patsubst plugins/examples/%/plugin.wit,%,$(wildcard plugins/examples/*/plugin.wit))
-SCRIPTS := .ci/run deploy/image/archive deploy/image/build deploy/image/check deploy/image/tree tests/tutorial tests/e2e/run tests/e2e/kube-assets tests/e2e/prometheus-assets tests/e2e/real-cluster tests/e2e/lib.sh tests/e2e/pods.sh tests/e2e/promises/*.sh
+SCRIPTS := .ci/run deploy/image/archive deploy/image/build deploy/image/check deploy/image/tree deploy/render tests/helm-assets tests/tutorial tests/e2e/run tests/e2e/kube-assets tests/e2e/prometheus-assets tests/e2e/real-cluster tests/e2e/lib.sh tests/e2e/pods.sh tests/e2e/promises/*.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help build image plugins languages demo tutorial test e2e bench check fuzz clean toolchain registry
+.PHONY: help build image plugins languages demo tutorial test e2e bench check fuzz manifests clean toolchain registry helm
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r target text; do \
@@ -57,7 +57,7 @@ tutorial: plugins ## Follow docs/write-a-plugin.md, command for command
 	tests/tutorial
 
 # The integration tests start the real binary, which `cargo test` alone builds only for a package's own tests.
-test: toolchain registry ## Run the unit, property and integration tests; needs no root
+test: toolchain registry helm ## Run the unit, property and integration tests; needs no root
 	cargo build --workspace --bins
 	cargo test --workspace
 	@echo 'The end-to-end suite, in a real Kubernetes cluster, is: make e2e'
@@ -84,6 +84,9 @@ fuzz: toolchain ## Fuzz the decoder for FUZZ_SECONDS (default 60); without cargo
 		set -x; PROPTEST_CASES=$(FUZZ_CASES) cargo test --release -p metrics-gateway --lib decode; \
 	fi
 
+manifests: helm ## Render deploy/*.yaml from the chart
+	deploy/render
+
 clean: ## Remove what was built; the programs of the test cluster stay in ~/.cache/kube-assets
 	cargo clean
 
@@ -100,3 +103,7 @@ registry:
 		if [[ $$EUID == 0 ]] && command -v apt-get >/dev/null; then \
 			apt-get -q update && RUNLEVEL=1 apt-get -q install -y --no-install-recommends docker-registry; \
 		else echo 'docker-registry is missing, and the tests that need it will fail: apt-get install docker-registry'; fi; fi
+
+# The chart is rendered with the real helm in the tests, and the plain manifests from the chart.
+helm:
+	@tests/helm-assets >/dev/null

@@ -174,7 +174,7 @@ fn documents_name_only_flags_that_there_are() {
     let mut checked = 0;
     for (name, text) in documents() {
         // Other programs have flags as well; ours are told apart by the documents that speak of nothing else.
-        let is_ours = !["tests", "sdk", "plugins"].iter().any(|directory| name.starts_with(directory))
+        let is_ours = !["tests", "sdk", "plugins", "deploy/chart"].iter().any(|directory| name.starts_with(directory))
             && ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "deployment.yaml"]
                 .iter()
                 .any(|ours| name.ends_with(ours));

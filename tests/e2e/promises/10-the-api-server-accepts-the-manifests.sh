@@ -5,7 +5,7 @@ dry_run() { # KUBECTL..
     local applied
     applied=$("$@" apply --dry-run=server -o name -k "$E2E/../../deploy")
     echo "$applied"
-    equal "objects in deploy/" 10 "$(grep -c . <<<"$applied")"
+    equal "objects in deploy/" 14 "$(grep -c . <<<"$applied")"
 }
 
 each_kubectl dry_run
