@@ -20,6 +20,7 @@ mod hooks;
 mod hostile;
 mod limits;
 mod long_lists;
+mod manifests;
 mod oci;
 mod reload;
 mod reload_under_load;
