@@ -7,13 +7,13 @@ mod documents;
 mod helm;
 mod rules;
 mod schema;
+mod tls;
+mod upstream;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use harness::directory::Directory;
 use serde_json::{Value, json};
 
@@ -172,92 +172,6 @@ fn a_key_that_the_chart_does_not_have_is_refused_by_name() {
 }
 
 #[test]
-fn components_yaml_is_metrics_server_s_but_for_the_image_its_environment_and_what_is_new() {
-    let objects = helm::documents(&manifests()["components.yaml"]);
-    let new = [
-        "ClusterRole metrics-gateway:explain",
-        "ClusterRole metrics-gateway:operate",
-        "Role kube-system/metrics-server:events",
-        "RoleBinding kube-system/metrics-server:events",
-        "APIService v1.metrics.k8s.io",
-    ];
-    let upstream: BTreeSet<String> = objects.iter().map(id).filter(|id| !new.contains(&&**id)).collect();
-    let expected = [
-        "ServiceAccount kube-system/metrics-server",
-        "ClusterRole system:aggregated-metrics-reader",
-        "ClusterRole system:metrics-server",
-        "RoleBinding kube-system/metrics-server-auth-reader",
-        "ClusterRoleBinding metrics-server:system:auth-delegator",
-        "ClusterRoleBinding system:metrics-server",
-        "Service kube-system/metrics-server",
-        "Deployment kube-system/metrics-server",
-        "APIService v1beta1.metrics.k8s.io",
-    ];
-    assert_eq!(upstream, expected.map(str::to_owned).into());
-    assert_eq!(objects.len(), expected.len() + new.len());
-    for object in &objects {
-        assert_eq!(object["metadata"]["labels"]["k8s-app"], "metrics-server", "{}", id(object));
-    }
-    let mut deployment = object(&objects, "Deployment kube-system/metrics-server").clone();
-    let container = deployment.pointer_mut("/spec/template/spec/containers/0").expect("there is one");
-    let container = container.as_object_mut().expect("it is an object");
-    assert_eq!(container.remove("image"), Some(json!("metrics-gateway:unreleased")));
-    let env = json!([{ "name": "METRICS_GATEWAY_DEPLOYMENT", "value": "kube-system/metrics-server" }]);
-    assert_eq!(container.remove("env"), Some(env));
-    assert_eq!(deployment["spec"], upstream_deployment());
-    let service = &object(&objects, "Service kube-system/metrics-server")["spec"];
-    let port =
-        json!({ "name": "https", "port": 443, "protocol": "TCP", "targetPort": "https", "appProtocol": "https" });
-    assert_eq!(service["ports"], json!([port]));
-    assert_eq!(service["selector"], json!({ "k8s-app": "metrics-server" }));
-    for (version, priority) in [("v1beta1", 100), ("v1", 90)] {
-        let spec = json!({
-            "group": "metrics.k8s.io", "version": version, "service": { "name": "metrics-server", "namespace": "kube-system" },
-            "insecureSkipTLSVerify": true, "groupPriorityMinimum": 100, "versionPriority": priority,
-        });
-        assert_eq!(object(&objects, &format!("APIService {version}.metrics.k8s.io"))["spec"], spec);
-    }
-}
-
-/// The Deployment of metrics-server v0.9.0's components.yaml, without its image.
-fn upstream_deployment() -> Value {
-    let probe = |path: &str| json!({ "httpGet": { "path": path, "port": "https", "scheme": "HTTPS" }, "periodSeconds": 10, "failureThreshold": 3 });
-    let mut readiness = probe("/readyz");
-    readiness["initialDelaySeconds"] = json!(20);
-    json!({
-        "selector": { "matchLabels": { "k8s-app": "metrics-server" } },
-        "strategy": { "rollingUpdate": { "maxUnavailable": 0 } },
-        "template": {
-            "metadata": { "labels": { "k8s-app": "metrics-server" } },
-            "spec": {
-                "serviceAccountName": "metrics-server",
-                "priorityClassName": "system-cluster-critical",
-                "nodeSelector": { "kubernetes.io/os": "linux" },
-                "containers": [{
-                    "name": "metrics-server",
-                    "imagePullPolicy": "IfNotPresent",
-                    "args": [
-                        "--cert-dir=/tmp", "--secure-port=10250",
-                        "--kubelet-preferred-address-types=InternalIP,ExternalIP,Hostname",
-                        "--kubelet-use-node-status-port", "--metric-resolution=15s",
-                    ],
-                    "ports": [{ "name": "https", "containerPort": 10250, "protocol": "TCP" }],
-                    "readinessProbe": readiness,
-                    "livenessProbe": probe("/livez"),
-                    "resources": { "requests": { "cpu": "100m", "memory": "200Mi" } },
-                    "securityContext": {
-                        "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] }, "readOnlyRootFilesystem": true,
-                        "runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": { "type": "RuntimeDefault" },
-                    },
-                    "volumeMounts": [{ "name": "tmp-dir", "mountPath": "/tmp" }],
-                }],
-                "volumes": [{ "name": "tmp-dir", "emptyDir": {} }],
-            },
-        },
-    })
-}
-
-#[test]
 fn the_parts_are_the_whole() {
     let manifests = manifests();
     let parts = ["rbac.yaml", "service.yaml", "deployment.yaml", "apiservice.yaml"];
@@ -269,29 +183,6 @@ fn the_parts_are_the_whole() {
     let kustomization =
         helm::document(&fs::read_to_string(root().join("deploy/kustomization.yaml")).expect("it is there"));
     assert_eq!(strings(&kustomization["resources"]), parts);
-}
-
-#[test]
-fn a_release_of_metrics_server_s_chart_is_upgraded_in_place() {
-    let objects = render("default", "1.34.0");
-    let selector =
-        json!({ "app.kubernetes.io/name": "metrics-server", "app.kubernetes.io/instance": "metrics-server" });
-    let deployment = object(&objects, "Deployment kube-system/metrics-server");
-    assert_eq!(deployment["spec"]["selector"]["matchLabels"], selector);
-    assert_eq!(deployment["spec"]["template"]["metadata"]["labels"]["k8s-app"], "metrics-server");
-    let theirs = [
-        "ServiceAccount kube-system/metrics-server",
-        "ClusterRole system:metrics-server-aggregated-reader",
-        "ClusterRole system:metrics-server",
-        "ClusterRoleBinding metrics-server:system:auth-delegator",
-        "ClusterRoleBinding system:metrics-server",
-        "RoleBinding kube-system/metrics-server-auth-reader",
-        "Service kube-system/metrics-server",
-        "APIService v1beta1.metrics.k8s.io",
-    ];
-    for wanted in theirs {
-        assert_eq!(object(&objects, wanted)["metadata"]["labels"]["app.kubernetes.io/managed-by"], "Helm", "{wanted}");
-    }
 }
 
 #[test]
@@ -316,61 +207,6 @@ fn two_replicas_never_share_a_node_and_one_is_always_left() {
     }
     let objects = template(&["--set", "highAvailability.enabled=true,replicas=5"]).expect("it can be rendered");
     assert_eq!(object(&objects, "Deployment kube-system/metrics-server")["spec"]["replicas"], 5);
-}
-
-/// (insecureSkipTLSVerify, caBundle, inject-ca-from, --tls-cert-file) of both APIServices and the Deployment.
-fn tls(objects: &[Value]) -> (Value, Value, Value, bool) {
-    let of = |version: &str| {
-        let service = object(objects, &format!("APIService {version}.metrics.k8s.io"));
-        let (spec, annotations) = (&service["spec"], &service["metadata"]["annotations"]);
-        let injected = annotations["cert-manager.io/inject-ca-from"].clone();
-        (spec["insecureSkipTLSVerify"].clone(), spec["caBundle"].clone(), injected)
-    };
-    assert_eq!(of("v1"), of("v1beta1"));
-    let deployment = object(objects, "Deployment kube-system/metrics-server");
-    let args = &deployment["spec"]["template"]["spec"]["containers"][0]["args"];
-    let (insecure, bundle, injected) = of("v1");
-    (insecure, bundle, injected, strings(args).contains(&"--tls-cert-file=/tmp/tls-certs/tls.crt"))
-}
-
-#[test]
-fn each_way_to_tls_tells_the_api_server_what_to_verify() {
-    let bundle = STANDARD.encode("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n");
-    let null = Value::Null;
-    assert_eq!(tls(&render("default", "1.34.0")), (json!(true), null.clone(), null.clone(), false));
-    assert_eq!(tls(&render("tls-existing-secret", "1.34.0")), (null.clone(), json!(bundle), null.clone(), true));
-    let injected = json!("kube-system/metrics-server");
-    assert_eq!(tls(&render("tls-cert-manager", "1.34.0")), (null.clone(), null.clone(), injected, true));
-    let by_issuer = render("tls-cert-manager-existing-issuer", "1.34.0");
-    assert_eq!(tls(&by_issuer), (json!(true), null, Value::Null, true));
-    let reference = &object(&by_issuer, "Certificate kube-system/metrics-server")["spec"]["issuerRef"];
-    assert_eq!(reference, &json!({ "group": "cert-manager.io", "kind": "ClusterIssuer", "name": "cluster-ca" }));
-    assert!(!by_issuer.iter().any(|object| object["kind"] == "Issuer"), "it has one already");
-}
-
-#[test]
-fn helm_makes_a_serving_pair_that_its_ca_vouches_for() {
-    let objects = render("tls-helm", "1.34.0");
-    let (insecure, bundle, _, is_mounted) = tls(&objects);
-    let secret = object(&objects, "Secret kube-system/metrics-server");
-    assert_eq!((insecure, is_mounted), (Value::Null, true));
-    assert_eq!(secret["data"]["ca.crt"], bundle);
-    let pem = |key: &str| {
-        let text = STANDARD.decode(secret["data"][key].as_str().expect("it is there")).expect("it is base64");
-        x509_parser::pem::parse_x509_pem(&text).expect("it is PEM").1.contents
-    };
-    let (ca, leaf) = (pem("ca.crt"), pem("tls.crt"));
-    let (_, ca) = x509_parser::parse_x509_certificate(&ca).expect("it is a certificate");
-    let (_, leaf) = x509_parser::parse_x509_certificate(&leaf).expect("it is a certificate");
-    assert!(ca.is_ca() && !leaf.is_ca());
-    assert_eq!(leaf.issuer(), ca.subject());
-    let names = leaf.subject_alternative_name().expect("it can be read").expect("it has names");
-    let names: Vec<String> = names.value.general_names.iter().map(ToString::to_string).collect();
-    for name in ["metrics-server.kube-system.svc", "metrics-server.kube-system.svc.example.local"] {
-        assert!(names.iter().any(|of| of.contains(&format!("({name})"))), "{names:?}");
-    }
-    let days = (leaf.validity().not_after.timestamp() - leaf.validity().not_before.timestamp()) / 86400;
-    assert_eq!(days, 90);
 }
 
 #[test]

@@ -26,7 +26,9 @@ fn leaves(value: &Value, path: &str, out: &mut BTreeMap<String, Value>) {
                 leaves(field, &path, out);
             }
         }
-        _ => drop(out.insert(path.to_owned(), value.clone())),
+        _ => {
+            out.insert(path.to_owned(), value.clone());
+        }
     }
 }
 

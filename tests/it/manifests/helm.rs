@@ -39,8 +39,8 @@ pub fn render(case: &str, kubernetes: &str) -> Vec<Value> {
 /// `helm template` with these arguments.
 pub fn template(arguments: &[&str]) -> Result<Vec<Value>, String> {
     let chart = root().join("deploy/chart").display().to_string();
-    run(&[&["template", "metrics-server", &chart, "--namespace", "kube-system"], arguments].concat())
-        .map(|text| documents(&text))
+    let release = ["template", "metrics-server", &chart, "--namespace", "kube-system"];
+    run(&[&release[..], arguments].concat()).map(|text| documents(&text))
 }
 
 /// What helm prints, or what it says when it fails.
