@@ -9,6 +9,7 @@ use std::time::Duration;
 use metrics_gateway::args::{self, Invocation, UsageError};
 use metrics_gateway::config::check::check;
 use metrics_gateway::config::file::RawConfig;
+use metrics_gateway::doctor::cause::Cause;
 use metrics_gateway::telemetry::Metrics;
 
 fn root() -> PathBuf {
@@ -197,18 +198,59 @@ fn documents_name_only_flags_that_there_are() {
     assert!(checked >= 5, "{checked} flags are named");
 }
 
-/// `docs/metrics.md` has a table of every family, made by the code: `UPDATE_DOCUMENTS=1` writes it anew.
+/// Tables that the code has are in the documents as the code has them; `UPDATE_DOCUMENTS=1` writes them anew.
+fn assert_table(page: &str, heading: &str, made: &str) {
+    let path = root().join(page);
+    let text = fs::read_to_string(&path).expect("it is there");
+    let (before, table) = text.split_once(heading).unwrap_or_else(|| panic!("{page} has no table {heading:?}"));
+    let (_, after) = table.split_once("\n\n").unwrap_or_default();
+    let expected = format!("{before}{made}\n{after}").trim_end().to_owned() + "\n";
+    if std::env::var_os("UPDATE_DOCUMENTS").is_some() {
+        fs::write(&path, &expected).expect("it can be written");
+    }
+    assert_eq!(text, expected, "UPDATE_DOCUMENTS=1 writes {page} anew");
+}
+
 #[test]
 fn the_table_of_metrics_is_that_of_the_code() {
-    let path = root().join("docs/metrics.md");
-    let page = fs::read_to_string(&path).expect("it is there");
-    let (before, table) = page.split_once("| name |").expect("it has a table");
-    let (_, after) = table.split_once("\n\n").unwrap_or((table, ""));
-    let made = format!("{before}{}{after}", metrics_table());
-    if std::env::var_os("UPDATE_DOCUMENTS").is_some() {
-        fs::write(&path, &made).expect("it can be written");
+    assert_table("docs/metrics.md", "| name |", &metrics_table());
+}
+
+#[test]
+fn the_table_of_causes_is_that_of_the_code() {
+    let mut table = "| cause | what it means | how it is mended |\n|---|---|---|\n".to_owned();
+    for cause in Cause::ALL {
+        table.push_str(&format!("| `{}` | {} | {} |\n", cause.word(), cause.meaning(), cause.mend()));
     }
-    assert_eq!(page, made, "UPDATE_DOCUMENTS=1 writes docs/metrics.md anew");
+    assert_table("docs/troubleshoot.md", "| cause | what it means | how", &table);
+}
+
+/// What the page says `like-this` in its table of failed discoveries, and elsewhere, is a cause.
+#[test]
+fn every_cause_that_the_symptoms_name_is_one() {
+    let page = fs::read_to_string(root().join("docs/troubleshoot.md")).expect("it is there");
+    let (symptoms, _) = page.split_once("\n## By alert").expect("it has parts");
+    let is_one = |word: &str| Cause::ALL.iter().any(|cause| cause.word() == word);
+    let prefixes = ["node-", "discovery-", "metrics-", "rbac-", "api-service-"];
+    let named: Vec<&str> = quoted(symptoms)
+        .filter(|word| prefixes.iter().any(|prefix| word.starts_with(prefix)) && !word.contains(' '))
+        .filter(|word| !["metrics-gateway", "metrics-server"].contains(word))
+        .collect();
+    assert!(named.len() >= 15, "{named:?}");
+    let invented: Vec<&&str> = named.iter().filter(|word| !is_one(word)).collect();
+    assert!(invented.is_empty(), "{invented:?}");
+}
+
+#[test]
+fn every_alert_leads_to_what_to_do_about_it() {
+    let rules = fs::read_to_string(root().join("deploy/chart/files/rules.yaml")).expect("it is there");
+    let runbooks: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("runbook: ")).collect();
+    assert_eq!(runbooks.len(), rules.matches("- alert: ").count(), "{runbooks:?}");
+    for runbook in runbooks {
+        let (page, anchor) = runbook.trim_matches('"').split_once('#').unwrap_or((runbook, ""));
+        let text = fs::read_to_string(root().join(page)).unwrap_or_else(|error| panic!("{runbook}: {error}"));
+        assert!(anchors(&text).any(|known| known == anchor), "{runbook} leads nowhere");
+    }
 }
 
 fn metrics_table() -> String {
@@ -218,7 +260,6 @@ fn metrics_table() -> String {
         let help = family.help.replace('|', "\\|");
         table.push_str(&format!("| `{}` | {} | {} | {help} |\n", family.name, family.kind, labels.join(", ")));
     }
-    table.push('\n');
     table
 }
 
