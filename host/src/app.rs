@@ -1,8 +1,6 @@
 //! Wiring, and nothing else: builds the parts in the order in which data flows through them, owns every task, and
 //! ends them in the reverse order.
 
-mod credentials;
-
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -24,6 +22,7 @@ use crate::auth::trust::TrustStore;
 use crate::auth::{Door, Reviewers};
 use crate::clock::Clock;
 use crate::config::{Config, KubeletTls};
+use crate::credentials;
 use crate::discovery::{self, Cluster};
 use crate::generations::{Generations, Sandbox};
 use crate::model::units::UnixNanos;

@@ -17,6 +17,7 @@ pub mod store;
 
 pub mod auth;
 
+pub mod credentials;
 pub mod generations;
 
 pub mod api;
@@ -28,6 +29,7 @@ pub mod authoring;
 pub mod pki;
 
 pub mod command;
+pub mod doctor;
 
 pub mod shutdown;
 pub mod telemetry;

@@ -95,6 +95,8 @@ pub enum ScrapeError {
         status: http::StatusCode,
         /// What it usually means, for those that people meet.
         hint: &'static str,
+        /// What the kubelet said beside it, in full only where that is short. Not for the log: it is the kubelet's to choose.
+        said: Box<str>,
     },
     /// The kubelet took longer than it has.
     #[error("no complete answer within {limit:?}")]

@@ -171,6 +171,12 @@ impl UserHeaders {
 /// `data` of the ConfigMap.
 type Data = BTreeMap<String, String>;
 
+/// Why nothing can be taken over from the ConfigMap's `data`, in the words of the log; None: all of it can.
+pub fn fault_of(data: &BTreeMap<String, String>) -> Option<String> {
+    let fault = client_ca_of(data).err().or_else(|| front_proxy_of(data).err());
+    fault.map(|fault| fault.to_string())
+}
+
 fn client_ca_of(data: &Data) -> Result<Option<Pool>, BadTrust> {
     pool_of(data, "client-ca-file")
 }

@@ -26,6 +26,14 @@ pub async fn watch(cluster: Arc<Cluster>, client: Client, stop: CancellationToke
     watch::follow(Api::all(client), "nodes", config, &stop, |event| writer.apply(event)).await;
 }
 
+/// One Node object, as the watch would keep it.
+///
+/// # Errors
+/// If it has no name, or a field of another type than Node objects have.
+pub fn read(object: serde_json::Value) -> Result<Node, serde_json::Error> {
+    serde_json::from_value::<TrimmedNode>(object).map(|trimmed| trimmed.node)
+}
+
 /// Turns events into writes.
 pub(super) struct Writer {
     cluster: Arc<Cluster>,

@@ -202,8 +202,10 @@ impl KubeletClient {
         const SHORT: usize = 4096;
         let (status, keeps) = (response.status(), keeps_alive(&response));
         if status != StatusCode::OK {
-            let end = if read_body(response.into_body(), SHORT).await.is_ok() { keeps } else { End::Unknown };
-            return Ok((Err(ScrapeError::Status { status, hint: hint(status) }), end));
+            let body = read_body(response.into_body(), SHORT).await;
+            let end = if body.is_ok() { keeps } else { End::Unknown };
+            let said = String::from_utf8_lossy(&body.unwrap_or_default()).into();
+            return Ok((Err(ScrapeError::Status { status, hint: hint(status), said }), end));
         }
         let is_gzip = response.headers().get(header::CONTENT_ENCODING).is_some_and(|value| value == "gzip");
         let body = read_body(response.into_body(), self.options.max_body).await?;

@@ -16,7 +16,10 @@ use crate::config::{KubeletTls, KubeletVerify, PairFiles};
 use crate::scrape::kubelet::{ClientPair, Credentials, TlsCredentials};
 
 /// How the API server is reached: through this kubeconfig, or as the pod we run in.
-pub(super) async fn cluster(kubeconfig: Option<&Path>) -> Result<kube::Config> {
+///
+/// # Errors
+/// If neither says how, or what says so cannot be read.
+pub async fn cluster(kubeconfig: Option<&Path>) -> Result<kube::Config> {
     let Some(path) = kubeconfig else {
         return kube::Config::incluster().context("no --kubeconfig given, and this is not a pod of a cluster");
     };
@@ -27,17 +30,30 @@ pub(super) async fn cluster(kubeconfig: Option<&Path>) -> Result<kube::Config> {
 }
 
 /// How kubelets are reached.
-pub(super) async fn kubelets(kubeconfig: Option<&Path>, tls: &KubeletTls) -> Result<Credentials> {
+///
+/// # Errors
+/// If a file that says so cannot be read or used.
+pub async fn kubelets(kubeconfig: Option<&Path>, tls: &KubeletTls) -> Result<Credentials> {
+    match tls {
+        KubeletTls::Plain => Ok(Credentials::Plain),
+        KubeletTls::Tls { .. } => kubelets_of(&cluster(kubeconfig).await?, tls),
+    }
+}
+
+/// As [`kubelets`], of a kubeconfig that has been read.
+///
+/// # Errors
+/// As [`kubelets`].
+pub fn kubelets_of(cluster: &kube::Config, tls: &KubeletTls) -> Result<Credentials> {
     let KubeletTls::Tls { verify, client_pair } = tls else { return Ok(Credentials::Plain) };
-    let cluster = cluster(kubeconfig).await?;
     Ok(Credentials::Tls(TlsCredentials {
-        authorities: authorities(verify, &cluster)?,
+        authorities: authorities(verify, cluster)?,
         client_pair: match client_pair {
             Some(files) => Some(pair_of_files(files)?),
-            None => pair_of_kubeconfig(&cluster)?,
+            None => pair_of_kubeconfig(cluster)?,
         },
-        token: token(&cluster)?,
-        server_name: cluster.tls_server_name,
+        token: token(cluster)?,
+        server_name: cluster.tls_server_name.clone(),
     }))
 }
 
