@@ -29,8 +29,9 @@ use values::{GoDuration, InvalidValue};
 pub const USAGE: &str = "Usage:\n  metrics-gateway [flags]\n  metrics-gateway COMMAND …";
 
 /// The words that, in the first place, select a command instead of flags, and what each is for.
-pub const COMMANDS: [(&str, &str); 3] = [
+pub const COMMANDS: [(&str, &str); 4] = [
     ("config", "Check gateway.toml, and explain what it means for whom."),
+    ("doctor", "Walk the whole chain from API server to kubelets; say what is wrong, and what mends it."),
     ("pki", "Make the certificates of the aggregation layer."),
     ("plugin", "Make, test and measure plugins."),
 ];

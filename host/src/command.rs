@@ -7,7 +7,9 @@
 //! place: `--kubeconfig config` stays what it was. What follows is read by clap, because no client knows its texts from
 //! upstream; flags of metrics-server stay with [`args`](crate::args).
 
+mod cluster;
 mod config;
+mod doctor;
 mod pki;
 
 use std::ffi::OsString;
@@ -25,6 +27,7 @@ enum Command {
     /// Checks gateway.toml, and explains what it means for whom.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    Doctor(doctor::DoctorCommand),
     /// Makes the certificates of the aggregation layer.
     Pki(pki::PkiArgs),
     /// Makes, tests and measures plugins.
@@ -41,6 +44,7 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
     };
     let done = match command {
         Command::Config(command) => config::run(command),
+        Command::Doctor(command) => doctor::run(command),
         Command::Pki(args) => pki::run(&args),
         Command::Plugin(command) => authoring::run(command),
     };

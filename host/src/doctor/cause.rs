@@ -269,6 +269,9 @@ causes! {
     MetricsNodeFailing "metrics-node-failing":
         "Metrics not available: the kubelet that has them cannot be read.";
         "Mend the node's check.".
+    MetricsPodNotRunning "metrics-pod-not-running":
+        "Metrics not available: the pod does not run.";
+        "Look at the pod; what does not run uses nothing.".
     MetricsZero "metrics-zero":
         "Metrics not available yet: the kubelet reports a container of the pod with zero or not at all, and half a pod is not served.";
         "Look at the container: it has ended, or its runtime does not account for it.".
