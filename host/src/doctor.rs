@@ -150,12 +150,7 @@ fn authorities(cluster: &kube::Config) -> Vec<CertificateDer<'static>> {
     cluster.root_cert.iter().flatten().cloned().map(CertificateDer::from).collect()
 }
 
-async fn check_permissions(
-    server: &Server,
-    backend: &Backend,
-    settings: &Settings,
-    options: &Options,
-) -> Vec<Finding> {
+async fn check_permissions(server: &Server, backend: &Backend, settings: &Settings, options: &Options) -> Vec<Finding> {
     let needs = permissions::Needs {
         namespaces: settings.tenants.needs_namespace_labels || account::selects_namespaces(settings),
         events: account::events_deployment(backend),
@@ -237,7 +232,8 @@ async fn check_requests(
         Ok(pending) => {
             let requests: Vec<String> = pending.values().flatten().cloned().collect();
             let nodes: Vec<&str> = pending.keys().take(10).map(String::as_str).collect();
-            let message = format!("{} to be approved, of {}", backend::count(requests.len(), "request"), nodes.join(", "));
+            let message =
+                format!("{} to be approved, of {}", backend::count(requests.len(), "request"), nodes.join(", "));
             findings.push(Finding::warning(id, "", Cause::NodeCsrPending, message, approve(&requests, kubectl)));
             pending
         }
@@ -249,7 +245,8 @@ async fn check_requests(
 }
 
 fn by_proxy(why: &str, backend: &Backend, kubectl: &Kubectl) -> Finding {
-    let message = format!("kubelets are asked by the API server's node proxy, and their certificates not judged: {why}");
+    let message =
+        format!("kubelets are asked by the API server's node proxy, and their certificates not judged: {why}");
     let text = "run doctor where the gateway runs, to see what it sees";
     let commands = backend.deployment().map(|deployment| {
         let object = format!("deployment/{}", server::text(deployment, "/metadata/name"));

@@ -67,7 +67,8 @@ async fn of_token(server: &Server, token: &str) -> Result<Account, String> {
         "apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token},
     });
     let answer = server.post("/apis/authentication.k8s.io/v1/tokenreviews", &review).await;
-    let answer = answer.map_err(|unread| format!("cannot ask whose the token of the flags' kubeconfig is: {unread}"))?;
+    let answer =
+        answer.map_err(|unread| format!("cannot ask whose the token of the flags' kubeconfig is: {unread}"))?;
     if answer["status"]["authenticated"] != true {
         return Err(format!(
             "the API server does not accept the token of the flags' kubeconfig: {}",

@@ -31,7 +31,8 @@ pub(super) struct Aggregation {
 /// Reads it.
 pub(super) async fn gather(server: &Server) -> Aggregation {
     let config = server.get("/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication").await;
-    let api_servers = server.list("/api/v1/namespaces/kube-system/pods", "labelSelector=component%3Dkube-apiserver").await;
+    let api_servers =
+        server.list("/api/v1/namespaces/kube-system/pods", "labelSelector=component%3Dkube-apiserver").await;
     let flags = api_servers.map(|pods| pods.first().map(flags_of));
     Aggregation { config, flags, router: router(server).await }
 }
@@ -43,7 +44,8 @@ fn flags_of(pod: &Value) -> Vec<String> {
 }
 
 async fn router(server: &Server) -> Read<Option<String>> {
-    const REPLACEMENTS: [&str; 6] = ["kube-proxy", "cilium", "kube-router", "calico-node", "antrea-agent", "ovnkube-node"];
+    const REPLACEMENTS: [&str; 6] =
+        ["kube-proxy", "cilium", "kube-router", "calico-node", "antrea-agent", "ovnkube-node"];
     let sets = server.list("/apis/apps/v1/daemonsets", "").await?;
     let names: Vec<&str> = sets.iter().map(|set| text(set, "/metadata/name")).collect();
     if let Some(found) = REPLACEMENTS.iter().find(|wanted| names.iter().any(|name| name.starts_with(*wanted))) {
@@ -87,10 +89,16 @@ fn judge_config(config: &Read, now: i64, kubectl: &Kubectl) -> Finding {
         }
         Err(unread) if unread.is_forbidden() => {
             let command = kubectl.line(&[
-                "-n", "kube-system", "create", "rolebinding", "doctor-auth-reader",
-                "--role=extension-apiserver-authentication-reader", "--user=YOU",
+                "-n",
+                "kube-system",
+                "create",
+                "rolebinding",
+                "doctor-auth-reader",
+                "--role=extension-apiserver-authentication-reader",
+                "--user=YOU",
             ]);
-            let remedy = Remedy::commands("let an administrator bind the role to you, or use their kubeconfig", vec![command]);
+            let remedy =
+                Remedy::commands("let an administrator bind the role to you, or use their kubeconfig", vec![command]);
             let message = format!("you may not read it: {unread}");
             return Finding::warning(id, CONFIG, Cause::AuthenticationConfigUnreadable, message, remedy);
         }
@@ -116,7 +124,8 @@ fn judge_data(data: &BTreeMap<String, String>, now: i64) -> Option<Finding> {
                     --requestheader-username-headers=X-Remote-User, --requestheader-group-headers=X-Remote-Group, \
                     --requestheader-extra-headers-prefix=X-Remote-Extra-, --proxy-client-cert-file and \
                     --proxy-client-key-file, and restart it";
-        let message = "it has no \"requestheader-client-ca-file\": kube-apiserver runs without --requestheader-client-ca-file";
+        let message =
+            "it has no \"requestheader-client-ca-file\": kube-apiserver runs without --requestheader-client-ca-file";
         return Some(Finding::failed(id, CONFIG, Cause::RequestheaderFlagsMissing, message, Remedy::text(text)));
     }
     if let Some(fault) = trust::fault_of(data) {
@@ -200,7 +209,11 @@ fn judge_routing(flags: Option<&Vec<String>>, router: &Read<Option<String>>, is_
         flags.iter().any(|flag| on.contains(&&**flag))
     });
     if routes_itself {
-        return Finding::ok(id, subject, "kube-apiserver has --enable-aggregator-routing and asks endpoints by their own addresses");
+        return Finding::ok(
+            id,
+            subject,
+            "kube-apiserver has --enable-aggregator-routing and asks endpoints by their own addresses",
+        );
     }
     if is_available {
         let by = router.as_ref().ok().and_then(Option::as_ref).map_or(String::new(), |by| format!(" ({by})"));
@@ -217,7 +230,9 @@ fn judge_routing(flags: Option<&Vec<String>>, router: &Read<Option<String>>, is_
             let cause = Cause::NoServiceRouting;
             // Where its flags are known to lack it, nothing is left that could route.
             match flags {
-                Some(_) => Finding::failed(id, subject, cause, "no kube-proxy, and no --enable-aggregator-routing", remedy),
+                Some(_) => {
+                    Finding::failed(id, subject, cause, "no kube-proxy, and no --enable-aggregator-routing", remedy)
+                }
                 None => Finding::warning(id, subject, cause, "no kube-proxy or known replacement was found", remedy),
             }
         }

@@ -82,7 +82,9 @@ pub(super) fn judge(answers: &Answers, expected: &Expected<'_>) -> Vec<Finding> 
     let nodes = match &answers.nodes {
         Ok(nodes) => nodes,
         Err(unread) => {
-            let remedy = Remedy::text("mend what failed above; then `kubectl get --raw /apis/metrics.k8s.io/v1beta1/nodes` answers");
+            let remedy = Remedy::text(
+                "mend what failed above; then `kubectl get --raw /apis/metrics.k8s.io/v1beta1/nodes` answers",
+            );
             let message = format!("GET /apis/metrics.k8s.io/v1beta1/nodes: {unread}");
             // It is not the gateway's fault that somebody may not ask it.
             return vec![if unread.is_forbidden() {
@@ -137,7 +139,8 @@ fn stale(name: &str, age: i64, expected: &Expected<'_>, failing: &BTreeSet<&str>
     }
     let why = if failing.contains(name) { ", and its kubelet cannot be read" } else { "" };
     let message = format!("what is served of it is {age} s old{why}");
-    let remedy = Remedy::text(format!("mend the node; `metrics-gateway explain node {name}` says what the gateway holds"));
+    let remedy =
+        Remedy::text(format!("mend the node; `metrics-gateway explain node {name}` says what the gateway holds"));
     Some(Finding::warning("node-metrics", name, Cause::MetricsStale, message, remedy))
 }
 
@@ -176,7 +179,8 @@ fn judge_pods(answers: &Answers, expected: &Expected<'_>) -> Vec<Finding> {
     let served: BTreeSet<(&str, &str)> = served.iter().map(key).collect();
     let asked: BTreeSet<&str> =
         expected.sights.iter().filter(|sight| sight.candidates.is_ok()).map(|sight| sight.node.name.as_str()).collect();
-    let is_running = |pod: &&Value| text(pod, "/status/phase") == "Running" && pod["metadata"]["deletionTimestamp"].is_null();
+    let is_running =
+        |pod: &&Value| text(pod, "/status/phase") == "Running" && pod["metadata"]["deletionTimestamp"].is_null();
     let of_nodes = objects.iter().filter(|pod| asked.contains(text(pod, "/spec/nodeName")));
     let running: Vec<&Value> = of_nodes.filter(is_running).collect();
     let missing: Vec<&Value> = running.iter().copied().filter(|pod| !served.contains(&key(pod))).collect();
@@ -189,7 +193,11 @@ fn judge_pods(answers: &Answers, expected: &Expected<'_>) -> Vec<Finding> {
     }
     findings.extend(missing.iter().take(MOST_PODS).map(|pod| missing_pod(pod, expected, &reported)));
     if missing.len() > MOST_PODS {
-        let message = format!("{} of {} that run have no metrics; the first were named", missing.len(), count(running.len(), "pod"));
+        let message = format!(
+            "{} of {} that run have no metrics; the first were named",
+            missing.len(),
+            count(running.len(), "pod")
+        );
         findings.push(Finding::skipped(id, "", message));
     }
     findings.extend(not_running(objects));
@@ -204,8 +212,11 @@ fn key(object: &Value) -> (&str, &str) {
 fn reported<'a>(expected: &Expected<'_>, missing: &[&'a Value]) -> BTreeSet<(&'a str, &'a str)> {
     let mut found = BTreeSet::new();
     for sight in expected.sights {
-        let of_node: Vec<_> =
-            missing.iter().filter(|pod| text(pod, "/spec/nodeName") == sight.node.name.as_str()).map(|pod| key(pod)).collect();
+        let of_node: Vec<_> = missing
+            .iter()
+            .filter(|pod| text(pod, "/spec/nodeName") == sight.node.name.as_str())
+            .map(|pod| key(pod))
+            .collect();
         if of_node.is_empty() {
             continue;
         }
@@ -224,7 +235,13 @@ fn missing_pod(pod: &Value, expected: &Expected<'_>, reported: &BTreeSet<(&str, 
     let node = text(pod, "/spec/nodeName");
     if expected.failing().contains(node) {
         let message = format!("metrics not available: the kubelet of its node {node} cannot be read");
-        return Finding::warning(id, &subject, Cause::MetricsNodeFailing, message, Remedy::text(format!("mend node {node}")));
+        return Finding::warning(
+            id,
+            &subject,
+            Cause::MetricsNodeFailing,
+            message,
+            Remedy::text(format!("mend node {node}")),
+        );
     }
     let statuses = items(pod, "/status/containerStatuses");
     let last_start = statuses.iter().filter_map(|status| seconds_of(text(status, "/state/running/startedAt"))).max();
@@ -235,11 +252,13 @@ fn missing_pod(pod: &Value, expected: &Expected<'_>, reported: &BTreeSet<(&str, 
         return starting(id, &subject, "the gateway has just started", expected);
     }
     if reported.contains(&(namespace, name)) {
-        let message = "metrics not available, although its kubelet reports it: a filter or a window withholds it, or it is new";
+        let message =
+            "metrics not available, although its kubelet reports it: a filter or a window withholds it, or it is new";
         let remedy = Remedy::text(format!("ask the gateway: metrics-gateway explain pod {subject}"));
         return Finding::warning(id, &subject, Cause::MetricsNotServed, message, remedy);
     }
-    let message = format!("metrics not available yet: the kubelet of {node} reports a container of it with zero, or not at all");
+    let message =
+        format!("metrics not available yet: the kubelet of {node} reports a container of it with zero, or not at all");
     let remedy = Remedy::text(format!(
         "look at its containers: kubectl -n {namespace} describe pod {name}; one that has ended, or that its runtime does not \
          account for, keeps the pod back"
@@ -250,9 +269,18 @@ fn missing_pod(pod: &Value, expected: &Expected<'_>, reported: &BTreeSet<(&str, 
 /// Pods that wait to run: one line for all.
 fn not_running(objects: &[Value]) -> Option<Finding> {
     let waiting = objects.iter().filter(|pod| text(pod, "/status/phase") == "Pending");
-    let names: Vec<String> = waiting.map(|pod| { let (namespace, name) = key(pod); format!("{namespace}/{name}") }).collect();
+    let names: Vec<String> = waiting
+        .map(|pod| {
+            let (namespace, name) = key(pod);
+            format!("{namespace}/{name}")
+        })
+        .collect();
     let first = names.first()?;
-    let message = format!("{} not running, and so without metrics: {}", count(names.len(), "pod"), names[..names.len().min(5)].join(", "));
+    let message = format!(
+        "{} not running, and so without metrics: {}",
+        count(names.len(), "pod"),
+        names[..names.len().min(5)].join(", ")
+    );
     let (namespace, name) = first.split_once('/').unwrap_or(("", first));
     let remedy = Remedy::text(format!("see why the first waits: kubectl -n {namespace} describe pod {name}"));
     Some(Finding::warning("pod-metrics", "", Cause::MetricsPodNotRunning, message, remedy))

@@ -40,20 +40,14 @@ pub(super) async fn gather(server: &Server, namespace: &str, name: &str) -> Back
         _ => selector,
     };
     let pods = pods.map(|all| all.into_iter().filter(|pod| selects(&selector, pod)).collect());
-    Backend {
-        namespace: namespace.to_owned(),
-        service_name: name.to_owned(),
-        service,
-        endpoints,
-        deployment,
-        pods,
-    }
+    Backend { namespace: namespace.to_owned(), service_name: name.to_owned(), service, endpoints, deployment, pods }
 }
 
 /// Whether the labels of `object` match a selector that selects something.
 fn selects(selector: &Value, object: &Value) -> bool {
     let labels = &object["metadata"]["labels"];
-    is_some(selector) && selector.as_object().is_some_and(|wanted| wanted.iter().all(|(key, value)| labels[key] == *value))
+    is_some(selector)
+        && selector.as_object().is_some_and(|wanted| wanted.iter().all(|(key, value)| labels[key] == *value))
 }
 
 fn is_some(selector: &Value) -> bool {
@@ -121,7 +115,11 @@ impl Backend {
         let ready = self.addresses();
         if let [first, ..] = &*ready {
             let (ip, port) = first;
-            return Finding::ok("service", &subject, format!("{} ready, the first at {ip}:{port}", count(ready.len(), "endpoint")));
+            return Finding::ok(
+                "service",
+                &subject,
+                format!("{} ready, the first at {ip}:{port}", count(ready.len(), "endpoint")),
+            );
         }
         if let Err(unread) = &self.endpoints
             && !unread.is_absent()
@@ -143,11 +141,17 @@ impl Backend {
         } else if pods == 0 {
             let command = kubectl.line(&["-n", &self.namespace, "get", "pods", "--show-labels"]);
             let text = format!("let the labels of the pods be those that the Service selects, {}", labels.join(","));
-            (format!("it has no endpoints: no pod has the labels {}", labels.join(",")), Remedy::commands(text, vec![command]))
+            (
+                format!("it has no endpoints: no pod has the labels {}", labels.join(",")),
+                Remedy::commands(text, vec![command]),
+            )
         } else {
             let command = kubectl.line(&["-n", &self.namespace, "describe", "pods", "-l", &labels.join(",")]);
             let text = "mend the pods: what keeps them from being ready is said here, or by the command";
-            (format!("it has no endpoints: of {} that it selects none is ready", count(pods, "pod")), Remedy::commands(text, vec![command]))
+            (
+                format!("it has no endpoints: of {} that it selects none is ready", count(pods, "pod")),
+                Remedy::commands(text, vec![command]),
+            )
         };
         Finding::failed("service", &subject, Cause::NoEndpoints, message, remedy)
     }
@@ -205,9 +209,13 @@ impl Backend {
                 Remedy::commands("read the last words of the container, and mend what they name", vec![command])
             }
             Cause::ProbeFailing => {
-                let path = format!("/api/v1/namespaces/{}/pods/https:{name}:https/proxy/readyz?verbose", self.namespace);
+                let path =
+                    format!("/api/v1/namespaces/{}/pods/https:{name}:https/proxy/readyz?verbose", self.namespace);
                 let command = kubectl.line(&["get", "--raw", &path]);
-                Remedy::commands("ask it which check fails; metric-storage-ready needs two readings of a node", vec![command, describe])
+                Remedy::commands(
+                    "ask it which check fails; metric-storage-ready needs two readings of a node",
+                    vec![command, describe],
+                )
             }
             Cause::ImagePull => Remedy::commands("mend the image's name or the pull secret", vec![describe]),
             _ => Remedy::commands("mend what the message or the pod's Events name", vec![describe]),
@@ -225,7 +233,12 @@ fn why_not_ready(pod: &Value) -> (Cause, String) {
         let code = last.and_then(|last| last["exitCode"].as_i64());
         let ended = last.map(|last| {
             let said = text(last, "/message");
-            format!("; it ended with {} ({}){}{said}", code.unwrap_or(-1), text(last, "/reason"), if said.is_empty() { "" } else { ": " })
+            format!(
+                "; it ended with {} ({}){}{said}",
+                code.unwrap_or(-1),
+                text(last, "/reason"),
+                if said.is_empty() { "" } else { ": " }
+            )
         });
         let ended = ended.unwrap_or_default();
         match reason {

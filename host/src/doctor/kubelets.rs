@@ -91,7 +91,8 @@ fn direct_or_not(
         Ok(client) => (Way::Direct(Arc::new(client)), None),
         Err(error) => {
             let remedy = Remedy::text("mend the file or the flag that it names");
-            let finding = Finding::failed("kubelet-credentials", "", Cause::KubeletCredentials, error.to_string(), remedy);
+            let finding =
+                Finding::failed("kubelet-credentials", "", Cause::KubeletCredentials, error.to_string(), remedy);
             (Way::Proxy("there are no usable credentials for kubelets".to_owned()), Some(finding))
         }
     }

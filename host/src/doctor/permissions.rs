@@ -102,7 +102,11 @@ impl Right {
     }
 
     fn full_resource(&self) -> String {
-        if self.subresource.is_empty() { self.resource.to_owned() } else { format!("{}/{}", self.resource, self.subresource) }
+        if self.subresource.is_empty() {
+            self.resource.to_owned()
+        } else {
+            format!("{}/{}", self.resource, self.subresource)
+        }
     }
 }
 
@@ -112,9 +116,7 @@ fn groups(needs: &Needs) -> Vec<Group> {
     if needs.namespaces {
         watches.extend(watched("namespaces"));
     }
-    let reader = |verb| {
-        Right::new(verb, "", "configmaps").of("kube-system", "extension-apiserver-authentication")
-    };
+    let reader = |verb| Right::new(verb, "", "configmaps").of("kube-system", "extension-apiserver-authentication");
     let mut groups = vec![
         Group {
             cause: Cause::RbacKubelets,
@@ -181,7 +183,8 @@ pub(super) async fn examine(server: &Server, account: &Account, needs: &Needs, k
                 Ok(answer) if answer["status"]["allowed"] == true => {}
                 Ok(_) => missing.push(right),
                 Err(unread) => {
-                    let why = format!("cannot ask what {:?} may do (create subjectaccessreviews): {unread}", account.user);
+                    let why =
+                        format!("cannot ask what {:?} may do (create subjectaccessreviews): {unread}", account.user);
                     findings.push(Finding::skipped("permissions", "", why));
                     return findings;
                 }
@@ -255,7 +258,8 @@ fn commands(
 fn role_commands(missing: &[&Right], role: &Read, kubectl: &Kubectl) -> Vec<String> {
     let mut resources: Vec<String> = missing.iter().map(|right| right.full_resource()).collect();
     resources.dedup();
-    let verbs: &[&str] = if missing.iter().all(|right| right.verb == "get") { &["get"] } else { &["get", "list", "watch"] };
+    let verbs: &[&str] =
+        if missing.iter().all(|right| right.verb == "get") { &["get"] } else { &["get", "list", "watch"] };
     match role {
         Ok(role) => {
             resources.retain(|resource| !has_rule(role, resource, verbs));
@@ -316,7 +320,11 @@ impl Binding {
         }
         // One of this name for another role cannot be changed, and may be somebody's.
         let name = if there.is_ok() { format!("{}-gateway", self.name) } else { self.name.to_owned() };
-        let role = if self.namespace.is_some() { format!("--role={}", self.role) } else { format!("--clusterrole={}", self.role) };
+        let role = if self.namespace.is_some() {
+            format!("--role={}", self.role)
+        } else {
+            format!("--clusterrole={}", self.role)
+        };
         let option = account.option();
         let words: Vec<&str> = ["create", kind, &name, &role, &option].into_iter().chain(scope).collect();
         Some(kubectl.line(&words))

@@ -94,7 +94,10 @@ impl Registration {
         });
         let quoted = super::printable::word(&object.to_string());
         let command = format!("echo {quoted} | {}", surroundings.kubectl.line(&["apply", "-f", "-"]));
-        let remedy = Remedy::commands("register it; with a caBundle instead of insecureSkipTLSVerify if you have one", vec![command]);
+        let remedy = Remedy::commands(
+            "register it; with a caBundle instead of insecureSkipTLSVerify if you have one",
+            vec![command],
+        );
         let message = "it is not registered";
         // kubectl and the autoscalers of today ask for v1beta1.
         if version == VERSIONS[0] {
@@ -107,14 +110,16 @@ impl Registration {
     fn judge_ca(&self, object: &Value, surroundings: &Surroundings<'_>) -> Finding {
         let (id, name) = ("ca-bundle", self.name());
         if object["spec"]["insecureSkipTLSVerify"] == true {
-            let message = "insecureSkipTLSVerify: the API server believes any certificate, as in metrics-server's manifests";
+            let message =
+                "insecureSkipTLSVerify: the API server believes any certificate, as in metrics-server's manifests";
             return Finding::ok(id, &name, message);
         }
         let bundle = text(object, "/spec/caBundle");
         if bundle.is_empty() {
             return self.judge_without_bundle(surroundings);
         }
-        let failed = |cause, message: String| Finding::failed(id, &name, cause, message, new_bundle(&name, surroundings));
+        let failed =
+            |cause, message: String| Finding::failed(id, &name, cause, message, new_bundle(&name, surroundings));
         let bundle = match read_bundle(bundle) {
             Ok(bundle) => bundle,
             Err(why) => return failed(Cause::CaBundleInvalid, why),
@@ -130,7 +135,8 @@ impl Registration {
         let (place, chain) = match &surroundings.shown {
             Ok(shown) => shown,
             Err(why) => {
-                let message = format!("its CA {:?} is fine; the gateway's certificate was not seen: {why}", read[0].subject);
+                let message =
+                    format!("its CA {:?} is fine; the gateway's certificate was not seen: {why}", read[0].subject);
                 return Finding::skipped(id, &name, message);
             }
         };
@@ -143,7 +149,10 @@ impl Registration {
         match found.first() {
             None => Finding::ok(id, &name, format!("it vouches for the certificate seen at {place} ({told})")),
             Some(Flaw::Issuer(why) | Flaw::Unreadable(why)) => {
-                let message = format!("its CA {:?} does not vouch for the certificate seen at {place} ({told}): {why}", read[0].subject);
+                let message = format!(
+                    "its CA {:?} does not vouch for the certificate seen at {place} ({told}): {why}",
+                    read[0].subject
+                );
                 failed(Cause::CaBundleMismatch, message)
             }
             Some(Flaw::Name | Flaw::NoIpSans) => {
@@ -160,7 +169,11 @@ impl Registration {
     fn judge_without_bundle(&self, surroundings: &Surroundings<'_>) -> Finding {
         let name = self.name();
         if self.is_available() {
-            return Finding::ok("ca-bundle", &name, "there is none: an authority that the API server's machine trusts vouches");
+            return Finding::ok(
+                "ca-bundle",
+                &name,
+                "there is none: an authority that the API server's machine trusts vouches",
+            );
         }
         let message = "there is none, nor insecureSkipTLSVerify: only certificates of public authorities are believed";
         Finding::failed("ca-bundle", &name, Cause::CaBundleMissing, message, new_bundle(&name, surroundings))
@@ -174,7 +187,13 @@ fn judge_condition(name: &str, object: &Value, service: (&str, &str), surroundin
     let reference = format!("{namespace}/{service_name}:{port}");
     let Some(available) = condition(object, "Available") else {
         let message = format!("the API server has not said yet whether {reference} is available");
-        return Finding::failed(id, name, Cause::ApiServiceUnavailable, message, Remedy::text("wait half a minute and look again"));
+        return Finding::failed(
+            id,
+            name,
+            Cause::ApiServiceUnavailable,
+            message,
+            Remedy::text("wait half a minute and look again"),
+        );
     };
     if text(available, "/status") == "True" {
         if service == surroundings.expected {
@@ -196,7 +215,9 @@ pub(super) fn cause_of(reason: &str, message: &str) -> Cause {
         "ServiceNotFound" => Cause::ServiceMissing,
         "ServicePortError" => Cause::ServicePortWrong,
         // Newer API servers look at EndpointSlices, and older ones at Endpoints.
-        "EndpointsNotFound" | "MissingEndpoints" | "EndpointSlicesNotFound" | "MissingEndpointSlices" => Cause::NoEndpoints,
+        "EndpointsNotFound" | "MissingEndpoints" | "EndpointSlicesNotFound" | "MissingEndpointSlices" => {
+            Cause::NoEndpoints
+        }
         "FailedDiscoveryCheck" => cause_of_probe(message),
         _ => Cause::ApiServiceUnavailable,
     }
@@ -234,7 +255,9 @@ fn remedy_of(cause: Cause, name: &str, port: u64, surroundings: &Surroundings<'_
         Cause::ServiceMissing => repoint(name, surroundings),
         Cause::ServicePortWrong => {
             let ports = backend.service.as_ref().map_or(&[][..], |service| items(service, "/spec/ports"));
-            let Some(right) = ports.first().and_then(|port| port["port"].as_u64()) else { return Remedy::text(cause.mend()) };
+            let Some(right) = ports.first().and_then(|port| port["port"].as_u64()) else {
+                return Remedy::text(cause.mend());
+            };
             let patch = json!({"spec": {"service": {"port": right}}});
             let text = format!("let it point at port {right} of the Service instead of {port}");
             Remedy::commands(text, vec![kubectl.patch(&["apiservice", name], "merge", &patch)])

@@ -134,7 +134,8 @@ fn chain(error: &dyn Error) -> String {
 }
 
 fn parse(text: &[u8]) -> Read {
-    serde_json::from_slice(text).map_err(|error| Unread { status: None, text: format!("the answer is no JSON: {error}") })
+    serde_json::from_slice(text)
+        .map_err(|error| Unread { status: None, text: format!("the answer is no JSON: {error}") })
 }
 
 /// A Status has a message; what is none is shown as it is.

@@ -39,7 +39,9 @@ impl Origin {
         match self {
             Self::Given => "the flags given",
             Self::Deployment => "the Deployment's flags",
-            Self::Defaults => "the default flags, as there is no Deployment to read them from and none are given after `--`",
+            Self::Defaults => {
+                "the default flags, as there is no Deployment to read them from and none are given after `--`"
+            }
         }
     }
 }
@@ -96,8 +98,12 @@ fn told(config: &Config, origin: Origin) -> String {
     let verify = match &config.scrape.tls {
         KubeletTls::Plain => "plain HTTP".to_owned(),
         KubeletTls::Tls { verify: KubeletVerify::Insecure, .. } => "kubelet certificates are not verified".to_owned(),
-        KubeletTls::Tls { verify: KubeletVerify::ClusterCa, .. } => "kubelet certificates by the cluster's CA".to_owned(),
-        KubeletTls::Tls { verify: KubeletVerify::File(path), .. } => format!("kubelet certificates by {}", path.display()),
+        KubeletTls::Tls { verify: KubeletVerify::ClusterCa, .. } => {
+            "kubelet certificates by the cluster's CA".to_owned()
+        }
+        KubeletTls::Tls { verify: KubeletVerify::File(path), .. } => {
+            format!("kubelet certificates by {}", path.display())
+        }
     };
     let pools = config.policies.node_pools.len();
     let pools = if pools == 0 { String::new() } else { format!(", {}", super::backend::count(pools, "node pool")) };
@@ -106,7 +112,13 @@ fn told(config: &Config, origin: Origin) -> String {
 
 fn refused(why: &str) -> Finding {
     let remedy = Remedy::text("mend what it names; `metrics-gateway config check FILE FLAGS` says the same");
-    Finding::failed("gateway-flags", "", Cause::FlagsRefused, format!("the gateway would refuse to start: {why}"), remedy)
+    Finding::failed(
+        "gateway-flags",
+        "",
+        Cause::FlagsRefused,
+        format!("the gateway would refuse to start: {why}"),
+        remedy,
+    )
 }
 
 fn defaults() -> Args {
@@ -130,11 +142,7 @@ fn of_deployment(backend: &Backend) -> Option<Result<Args, String>> {
 }
 
 /// gateway.toml from the ConfigMap that is mounted where the flag points.
-async fn load_from_cluster(
-    server: &Server,
-    backend: &Backend,
-    args: &Args,
-) -> Result<(Config, Vec<String>), Problems> {
+async fn load_from_cluster(server: &Server, backend: &Backend, args: &Args) -> Result<(Config, Vec<String>), Problems> {
     let toml = match mounted(backend, Path::new(&args.config)) {
         Some((map, key)) => {
             let path = format!("/api/v1/namespaces/{}/configmaps/{map}", backend.namespace);

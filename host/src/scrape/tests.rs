@@ -39,7 +39,8 @@ fn ipv6_addresses_are_bracketed() {
 fn every_failure_has_a_reason_of_its_own_that_is_fit_for_a_label() {
     let io = || std::io::Error::from(std::io::ErrorKind::Other);
     let named = || ("n".to_owned(), "d".to_owned());
-    let status = |code| ScrapeError::Status { status: http::StatusCode::from_u16(code).unwrap(), hint: "", said: "".into() };
+    let status =
+        |code| ScrapeError::Status { status: http::StatusCode::from_u16(code).unwrap(), hint: "", said: "".into() };
     let (host, detail) = named();
     let errors = [
         ScrapeError::NoAddress(NoAddress::NoneMatched { wanted: vec!["InternalIP".to_owned()] }),

@@ -1,4 +1,6 @@
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, date_time_ymd,
+};
 use rustls_pki_types::CertificateDer;
 
 use super::{Certificate, Flaw, flaws};
@@ -62,5 +64,8 @@ fn names_and_issuer_are_told() {
     assert_eq!((&*read.subject, read.is_of_a_lone_kubelet()), ("system:node:node-1", true));
     assert_eq!(read.validity(), "2020-01-01T00:00:00Z to 2030-01-01T00:00:00Z");
     let signed_by_cluster = Certificate::read(&signed(&authority("kubernetes"), &[], 2030)).unwrap();
-    assert_eq!((signed_by_cluster.all_names().as_str(), signed_by_cluster.is_of_a_lone_kubelet()), ("no name at all", false));
+    assert_eq!(
+        (signed_by_cluster.all_names().as_str(), signed_by_cluster.is_of_a_lone_kubelet()),
+        ("no name at all", false)
+    );
 }

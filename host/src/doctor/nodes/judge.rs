@@ -53,7 +53,9 @@ pub(in crate::doctor) fn judge(sight: &Sight, measure: &Measure<'_>) -> Finding 
         Err(skipped @ NoAddress::Skipped { .. }) => return Finding::skipped(ID, name, skipped.to_string()),
         Err(none @ NoAddress::NoneMatched { .. }) => return no_address(&sight.node, none),
     };
-    let Some(first) = candidates.first() else { return Finding::skipped(ID, name, "its address policy names no place") };
+    let Some(first) = candidates.first() else {
+        return Finding::skipped(ID, name, "its address policy names no place");
+    };
     let view = View { sight, first, measure };
     match &sight.answer {
         Seen::NotAsked => Finding::skipped(ID, name, "it was not asked"),
@@ -77,7 +79,8 @@ pub(in crate::doctor) fn batch(sight: &Sight, now: UnixNanos) -> Option<Batch<'_
 fn no_address(node: &Node, none: &NoAddress) -> Finding {
     let kinds: Vec<&str> = node.addresses.iter().map(|address| &*address.kind).collect();
     let name = node.name.as_str();
-    let message = format!("{none}; it has {}", if kinds.is_empty() { "none at all".to_owned() } else { kinds.join(", ") });
+    let message =
+        format!("{none}; it has {}", if kinds.is_empty() { "none at all".to_owned() } else { kinds.join(", ") });
     let remedy = match kinds.first() {
         Some(kind) => Remedy::text(format!("add {kind} to --kubelet-preferred-address-types")),
         None => Remedy::text("the kubelet or the cloud controller has to report status.addresses of the node"),
@@ -143,8 +146,7 @@ impl View<'_> {
         }
         let pods = batch.pods().count();
         let left_out = batch.left_out.incomplete_pods as usize;
-        let left_out =
-            if left_out == 0 { String::new() } else { format!(", {} incomplete", count(left_out, "pod")) };
+        let left_out = if left_out == 0 { String::new() } else { format!(", {} incomplete", count(left_out, "pod")) };
         let path = if form == Form::Summary { " (by /stats/summary)" } else { "" };
         let how = if how.is_empty() { String::new() } else { format!(", {how}") };
         let message = format!(
@@ -202,7 +204,9 @@ impl View<'_> {
             ConnectionRefused => {
                 let told = self.sight.node.kubelet_port.filter(|told| *told != port);
                 let text = match told {
-                    Some(told) => format!("the node says that its kubelet is at port {told}: add --kubelet-use-node-status-port"),
+                    Some(told) => {
+                        format!("the node says that its kubelet is at port {told}: add --kubelet-use-node-status-port")
+                    }
                     None => format!(
                         "start the kubelet on {} (systemctl status kubelet there), or say its port with --kubelet-port",
                         self.name()
@@ -251,9 +255,9 @@ impl View<'_> {
 
     fn tls(&self, error: &ScrapeError) -> Finding {
         let certificate = self.certificate();
-        let found = self.chain().map_or_else(Vec::new, |chain| {
-            flaws(chain, self.expected(), self.measure.authorities, self.seconds())
-        });
+        let found = self
+            .chain()
+            .map_or_else(Vec::new, |chain| flaws(chain, self.expected(), self.measure.authorities, self.seconds()));
         let mut message = match (&certificate, found.is_empty()) {
             (Some(certificate), false) => {
                 found.iter().map(|flaw| self.flaw_told(flaw, certificate)).collect::<Vec<_>>().join("; and ")
@@ -272,7 +276,8 @@ impl View<'_> {
             return self.failed(Cause::NodeNoCertificate, message, self.bootstrap());
         }
         let (Some(certificate), Some(flaw)) = (&certificate, found.first()) else {
-            return self.failed(Cause::NodeTls, message, Remedy::text(Cause::NodeTls.mend()));
+            let cause = unseen(error);
+            return self.failed(cause, message, Remedy::text(cause.mend()));
         };
         match flaw {
             Flaw::Issuer(_) if certificate.is_of_a_lone_kubelet() => {
@@ -304,7 +309,10 @@ impl View<'_> {
                 format!("x509: certificate signed by unknown authority: its issuer is {:?}", certificate.issuer)
             }
             Flaw::Time => {
-                format!("x509: certificate has expired or is not yet valid: it is valid from {}", certificate.validity())
+                format!(
+                    "x509: certificate has expired or is not yet valid: it is valid from {}",
+                    certificate.validity()
+                )
             }
             Flaw::Unreadable(why) => format!("x509: the certificate cannot be read: {why}"),
         }
@@ -326,7 +334,11 @@ impl View<'_> {
         if let Some(other) = node.addresses.iter().find(|address| {
             address.address.parse::<IpAddr>().is_ok() && bears(&address.address) && address.address != self.first.host
         }) {
-            return Remedy::text(format!("{}: the certificate is for {}; {reissue}", self.preferring(&other.kind), other.address));
+            return Remedy::text(format!(
+                "{}: the certificate is for {}; {reissue}",
+                self.preferring(&other.kind),
+                other.address
+            ));
         }
         let own = certificate.names.iter().find(|name| *name == self.name());
         let Some(name) = own.or_else(|| certificate.names.iter().find(|name| !name.starts_with('*'))) else {
@@ -348,7 +360,9 @@ impl View<'_> {
 
     fn bootstrap(&self) -> Remedy {
         let list = self.measure.kubectl.line(&[
-            "get", "csr", "--field-selector=spec.signerName=kubernetes.io/kubelet-serving",
+            "get",
+            "csr",
+            "--field-selector=spec.signerName=kubernetes.io/kubelet-serving",
         ]);
         let text = format!(
             "set serverTLSBootstrap: true in the kubelet configuration of {} (kubeadm: kubectl -n kube-system edit configmap \
@@ -422,6 +436,16 @@ impl View<'_> {
             return self.failed(Cause::NodeCsrPending, said, approve(requests, self.measure.kubectl));
         }
         self.failed(cause, format!("the API server met: {said}"), Remedy::text(cause.mend()))
+    }
+}
+
+/// By the word of the client alone, where the certificate was not seen.
+fn unseen(error: &ScrapeError) -> Cause {
+    match error {
+        ScrapeError::TlsName { .. } => Cause::NodeCertificateName,
+        ScrapeError::TlsCa { .. } => Cause::NodeCertificateAuthority,
+        ScrapeError::TlsExpired { .. } => Cause::NodeCertificateExpired,
+        _ => Cause::NodeTls,
     }
 }
 
