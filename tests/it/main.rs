@@ -10,6 +10,7 @@ mod config;
 mod config_command;
 mod conformance;
 mod contract;
+mod doctor;
 mod documents;
 mod drop_in;
 mod exposition;

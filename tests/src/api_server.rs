@@ -4,6 +4,9 @@
 //! gateway, kubectl, kube) see it. It can be stopped, started and restarted on the same port, which cuts every
 //! connection, and keeps its objects meanwhile, as etcd would.
 //!
+//! Objects of kinds that the gateway itself never asks for are documents: a path and what is answered there
+//! ([`ApiServer::put_document`]).
+//!
 //! Absent on purpose: writing through the API (tests write with [`Objects::apply`]), tables, protobuf, and any component
 //! that acts by itself.
 //!
@@ -18,7 +21,7 @@ mod query;
 mod read;
 mod selection;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -70,6 +73,7 @@ struct Shared {
     access: Access,
     registered: Mutex<Option<Registered>>,
     requests: Mutex<Vec<SeenRequest>>,
+    documents: Mutex<BTreeMap<String, (StatusCode, String)>>,
     tasks: TaskTracker,
 }
 
@@ -107,6 +111,7 @@ impl ApiServer {
             access: Access::default(),
             registered: Mutex::default(),
             requests: Mutex::default(),
+            documents: Mutex::default(),
             tasks: TaskTracker::new(),
         });
         let port = ReservedPort::take()?;
@@ -146,6 +151,12 @@ impl ApiServer {
         self.objects().apply(Resource::Namespaces, namespaces.into_iter().map(objects::namespace));
         self.objects().apply(Resource::Nodes, nodes.iter().map(node));
         self.objects().apply(Resource::Pods, pods().map(pod));
+    }
+
+    /// From now on a GET of `path`, whatever its query, is answered with this.
+    pub fn put_document(&self, path: &str, status: u16, text: impl ToString) {
+        let status = StatusCode::from_u16(status).expect("a status from 100 to 999");
+        self.shared.documents.lock().insert(path.to_owned(), (status, text.to_string()));
     }
 
     /// The requests so far, oldest first; after ten thousand, no more are remembered.
@@ -323,6 +334,10 @@ impl Shared {
         let wish = AccessRequest::of_request(user.clone(), &method, path, query);
         if self.access.decide(&wish) != Decision::Allow {
             return refuse(StatusCode::FORBIDDEN, "Forbidden", &wish.refusal());
+        }
+        let document = self.documents.lock().get(path).filter(|_| method == Method::GET).cloned();
+        if let Some((status, text)) = document {
+            return json_body(status, text);
         }
         let aggregator = self.aggregator();
         let versions = aggregator.as_ref().map_or(&[][..], |aggregator| &aggregator.versions);

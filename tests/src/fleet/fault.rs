@@ -7,6 +7,8 @@ use std::time::Duration;
 pub enum Fault {
     /// Every request is answered with this status, whatever its credentials.
     Status(u16),
+    /// Every request is answered with this status and these words, whatever its credentials.
+    Says(u16, String),
     /// 404 for `/metrics/resource`, as kubelets before 1.14 answer; `/stats/summary` works.
     NotFoundOnlyResource,
     /// The answer comes, but only after this time.
@@ -51,7 +53,12 @@ impl Fault {
     pub(super) fn is_of_connections(&self) -> bool {
         match self {
             Self::WrongName | Self::Expired | Self::ForeignCa | Self::Refused | Self::Hang | Self::Endless => true,
-            Self::Slow(_) | Self::Status(_) | Self::NotFoundOnlyResource | Self::CutOff | Self::Garbage => false,
+            Self::Slow(_)
+            | Self::Status(_)
+            | Self::Says(..)
+            | Self::NotFoundOnlyResource
+            | Self::CutOff
+            | Self::Garbage => false,
             Self::Redirect(_) | Self::Body(_) | Self::BadLines | Self::GzipBomb(_) => false,
         }
     }

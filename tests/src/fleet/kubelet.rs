@@ -219,6 +219,11 @@ impl Kubelet {
             Some(Fault::Status(code)) => {
                 return status(StatusCode::from_u16(*code).expect("a fault's status is valid"));
             }
+            Some(Fault::Says(code, words)) => {
+                let mut response = status(StatusCode::from_u16(*code).expect("a fault's status is valid"));
+                *response.body_mut() = Body::whole(words.clone());
+                return response;
+            }
             _ => (),
         }
         if !client_certificate && !self.credentials.admit(request.headers()) {
