@@ -6,6 +6,7 @@
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
@@ -16,6 +17,7 @@ use harness::directory::Directory;
 use harness::fleet::{Fault, Fleet, FleetSpec};
 use harness::gateway::{Gateway, binary};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 /// As the gateway of the harness is started, in its own directory.
 const FLAGS: [&str; 6] = [
@@ -110,9 +112,12 @@ fn api_service(ca: &str, status: &str, reason: &str, message: &str) -> Value {
 }
 
 async fn cluster(nodes: usize) -> Result<Cluster> {
-    let spec = FleetSpec { nodes, pods_per_node: 2, ..FleetSpec::default() };
+    cluster_of(FleetSpec { nodes, pods_per_node: 2, ..FleetSpec::default() }).await
+}
+
+async fn cluster_of(spec: FleetSpec) -> Result<Cluster> {
     let cluster = Cluster::start(spec, &[]).await?;
-    cluster.gateway.wait_for_log("serving", std::time::Duration::from_secs(20)).await?;
+    cluster.gateway.wait_for_log("serving", Duration::from_secs(20)).await?;
     register(&cluster.api, cluster.gateway.address());
     Ok(cluster)
 }
@@ -208,7 +213,7 @@ impl FullQueue {
         socket.listen(0)?;
         let listener = TcpListener::from(socket);
         let address = listener.local_addr()?;
-        let connect = || TcpStream::connect_timeout(&address, std::time::Duration::from_millis(100));
+        let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(100));
         // One is taken in, or two, and then no more.
         let waiting = (0..4).filter_map(|_| connect().ok()).collect();
         Ok(Self { listener, _waiting: waiting })
@@ -239,7 +244,7 @@ async fn a_certificate_for_other_names_is_told_with_the_one_that_would_verify() 
     let cluster = cluster(1).await?;
     // Its kubelet's certificate names node-0000, localhost and 127.0.0.1, and this is another address of loopback.
     let port = cluster.fleet.nodes()[0].address.port();
-    let forwarder = forward("127.0.0.2:0", port).await?;
+    let (forwarder, _tasks) = forward("127.0.0.2:0", port).await?;
     let mut node = objects::node("node-0000", "127.0.0.2", forwarder.port());
     node["status"]["addresses"] = json!([{"type": "InternalIP", "address": "127.0.0.2"}]);
     cluster.api.objects().apply(Resource::Nodes, [node]);
@@ -257,20 +262,22 @@ async fn a_certificate_for_other_names_is_told_with_the_one_that_would_verify() 
     Ok(())
 }
 
-/// Passes connections to `address` on to a port of 127.0.0.1, for as long as the test runs.
-async fn forward(address: &str, port: u16) -> Result<SocketAddr> {
+/// Passes connections to `address` on to a port of 127.0.0.1, for as long as the tasks are kept.
+async fn forward(address: &str, port: u16) -> Result<(SocketAddr, JoinSet<()>)> {
     let listener = tokio::net::TcpListener::bind(address).await?;
     let own = listener.local_addr()?;
-    let accept = async move {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let mut connections = JoinSet::new();
         while let Ok((mut from, _)) = listener.accept().await {
-            if let Ok(mut to) = tokio::net::TcpStream::connect(("127.0.0.1", port)).await {
-                let _ = tokio::io::copy_bidirectional(&mut from, &mut to).await;
-            }
+            connections.spawn(async move {
+                if let Ok(mut to) = tokio::net::TcpStream::connect(("127.0.0.1", port)).await {
+                    let _ = tokio::io::copy_bidirectional(&mut from, &mut to).await;
+                }
+            });
         }
-    };
-    #[expect(clippy::disallowed_methods, reason = "a test's own server ends with the test's runtime")]
-    tokio::spawn(accept);
-    Ok(own)
+    });
+    Ok((own, tasks))
 }
 
 #[tokio::test]
@@ -441,9 +448,10 @@ async fn each_right_that_the_account_lacks_is_named_with_the_command_that_gives_
 
 #[tokio::test]
 async fn metrics_that_are_not_available_yet_are_told_apart_from_a_kubelet_that_cannot_be_read() -> Result<()> {
-    let cluster = cluster(2).await?;
+    // Kubelets that look at their containers once an hour never give a second reading.
+    let cluster =
+        cluster_of(FleetSpec { nodes: 2, sample_interval: Duration::from_secs(3600), ..FleetSpec::default() }).await?;
     cluster.fleet.set_fault(1, Some(Fault::Refused));
-    // Right after the start no second reading has been made.
     let said = examine(&cluster).await?;
     said.check("node-0001", "metrics-node-failing")?;
     let causes = ["metrics-not-served", "metrics-starting"];

@@ -1,6 +1,8 @@
 //! `metrics-gateway doctor`: the words of its command line, and how its report is printed.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -68,23 +70,26 @@ pub(super) fn run(command: DoctorCommand) -> Result<ExitCode> {
 }
 
 fn examine(command: DoctorCommand) -> Result<ExitCode> {
-    let flags = match &*command.flags {
-        [] => None,
-        words => Some(doctor::flags(words).map_err(|why| anyhow::anyhow!("the gateway's flags: {why}"))?),
-    };
     let runtime = tokio::runtime::Runtime::new().context("cannot start threads")?;
     let cluster = runtime.block_on(command.cluster.config())?;
     let ClusterOptions { kubeconfig, context } = &command.cluster;
     let has_kubeconfig = kubeconfig.is_some() || context.is_some() || cluster.auth_info.token_file.is_none();
+    let is_in_pod = !has_kubeconfig && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+    let flags = match command.flags {
+        given if !given.is_empty() => Some(given),
+        _ if is_in_pod => flags_of_this_pod(),
+        _ => None,
+    };
+    let flags = flags.map(|words| doctor::flags(&words)).transpose();
     let options = Options {
-        is_in_pod: !has_kubeconfig && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some(),
+        is_in_pod,
         cluster,
-        kubectl: Kubectl::new(kubeconfig.as_deref().and_then(std::path::Path::to_str), context.as_deref()),
+        kubectl: Kubectl::new(kubeconfig.as_deref().and_then(Path::to_str), context.as_deref()),
         namespace: command.namespace,
         service: command.service,
         nodes: command.nodes,
         timeout: command.timeout,
-        flags,
+        flags: flags.map_err(|why| anyhow::anyhow!("the gateway's flags: {why}"))?,
         clock: app::system_clock(),
     };
     let report = runtime.block_on(doctor::examine(options))?;
@@ -93,4 +98,14 @@ fn examine(command: DoctorCommand) -> Result<ExitCode> {
         Output::Json => println!("{:#}", report.to_json()),
     }
     Ok(ExitCode::from(report.exit_code()))
+}
+
+/// In the gateway's own pod, where it is the first process: what it was started with.
+fn flags_of_this_pod() -> Option<Vec<OsString>> {
+    let line = std::fs::read("/proc/1/cmdline").ok()?;
+    let mut words =
+        line.split(|byte| *byte == 0).filter(|word| !word.is_empty()).map(|it| OsString::from_vec(it.to_vec()));
+    let program = words.next()?;
+    let is_gateway = Path::new(&program).file_name().is_some_and(|name| name == "metrics-gateway");
+    is_gateway.then(|| words.collect())
 }

@@ -1,7 +1,5 @@
 //! As whom the gateway asks the API server and the kubelets, and what its environment says of it.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
@@ -23,7 +21,11 @@ pub(super) async fn find(
     options: &Options,
 ) -> Result<Account, String> {
     if let (Some(path), Origin::Given) = (settings.kubeconfig(), settings.origin) {
-        return of_kubeconfig(server, path).await;
+        let cluster = credentials::cluster(Some(path)).await.map_err(|error| format!("{error:#}"))?;
+        return of_config(server, &cluster).await;
+    }
+    if options.is_in_pod {
+        return of_config(server, &options.cluster).await;
     }
     if let Some(deployment) = backend.deployment() {
         let name = text(deployment, "/spec/template/spec/serviceAccountName");
@@ -40,17 +42,16 @@ pub(super) async fn find(
 }
 
 /// Whoever the API server takes the kubeconfig's owner for.
-async fn of_kubeconfig(server: &Server, path: &Path) -> Result<Account, String> {
-    let cluster = credentials::cluster(Some(path)).await.map_err(|error| format!("{error:#}"))?;
+async fn of_config(server: &Server, cluster: &kube::Config) -> Result<Account, String> {
     // No kubelet is asked with these: they are read for who they belong to.
     let tls = KubeletTls::Tls { verify: KubeletVerify::Insecure, client_pair: None };
-    let read = credentials::kubelets_of(&cluster, &tls).map_err(|error| format!("{error:#}"))?;
+    let read = credentials::kubelets_of(cluster, &tls).map_err(|error| format!("{error:#}"))?;
     match read {
         Credentials::Tls(TlsCredentials { client_pair: Some(pair), .. }) => {
             of_certificate(pair.chain.first().map(AsRef::as_ref).unwrap_or_default())
         }
         Credentials::Tls(TlsCredentials { token: Some(token), .. }) => of_token(server, &token).await,
-        _ => Err(format!("the kubeconfig {} has neither token nor certificate", path.display())),
+        _ => Err("the kubeconfig has neither token nor certificate".to_owned()),
     }
 }
 

@@ -351,8 +351,10 @@ impl View<'_> {
         } else {
             format!(", settings = {{ server_name = {name:?} }}")
         };
+        // A certificate for a stranger's name may be a stranger's.
+        let doubt = if name.starts_with(self.name()) { "" } else { ", if that is this machine's," };
         Remedy::text(format!(
-            "it verifies by the server name {name:?}: dial {} and verify that name, with the plugin name-over-ip in \
+            "it verifies by the server name {name:?}{doubt}: dial {} and verify that name, with the plugin name-over-ip in \
              gateway.toml: [[node_pool]] name = \"by-name\", address = {{ plugin = \"name-over-ip\"{settings} }}; {reissue}",
             self.first.host
         ))
