@@ -483,6 +483,18 @@ async fn without_an_api_server_nothing_can_be_looked_at_and_it_ends_with_2() -> 
 }
 
 #[tokio::test]
+async fn whoever_the_api_server_does_not_know_is_told_so_and_it_ends_with_2() -> Result<()> {
+    let api = ApiServer::start(Arc::new(Certs::generate())).await?;
+    let directory = Directory::new("metrics-gateway-doctor")?;
+    std::fs::write(directory.file("token"), "of-nobody")?;
+    api.write_kubeconfig_with_token_file(&directory.file("nobody"), &directory.file("token"))?;
+    let said = run(&directory, &["doctor", "--kubeconfig=nobody", "-o", "json"]).await?;
+    let causes: Vec<_> = said.failures().iter().map(|it| it.1).collect();
+    assert_eq!((said.code, causes), (Some(2), vec!["credentials-refused"]), "{}", said.shown);
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_the_cluster_says_cannot_move_the_cursor() -> Result<()> {
     let cluster = cluster(1).await?;
     let hostile = "\u{1b}[2J\u{1b}[31mok\r\n\u{202e}all is well";

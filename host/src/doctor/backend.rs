@@ -73,8 +73,11 @@ impl Backend {
     /// Where it is ready to be asked.
     pub(super) fn addresses(&self) -> Vec<(String, u16)> {
         let subsets = self.endpoints.as_ref().map_or(&[][..], |endpoints| items(endpoints, "/subsets"));
+        let name = self.service.as_ref().map_or("", |service| text(service, "/spec/ports/0/name"));
         let of_subset = |subset: &Value| -> Vec<(String, u16)> {
-            let port = items(subset, "/ports").first().and_then(|port| port["port"].as_u64());
+            let ports = items(subset, "/ports");
+            let port = ports.iter().find(|port| text(port, "/name") == name).or(ports.first());
+            let port = port.and_then(|port| port["port"].as_u64());
             let Some(port) = port.and_then(|port| u16::try_from(port).ok()) else { return Vec::new() };
             let addresses = items(subset, "/addresses").iter();
             addresses.map(|address| (text(address, "/ip").to_owned(), port)).collect()
@@ -112,6 +115,10 @@ impl Backend {
             }
             Err(unread) => return Finding::skipped("service", &subject, format!("cannot read the Service: {unread}")),
         };
+        if text(service, "/spec/type") == "ExternalName" {
+            let name = text(service, "/spec/externalName");
+            return Finding::ok("service", &subject, format!("it stands for {name:?}, outside the cluster"));
+        }
         let ready = self.addresses();
         if let [first, ..] = &*ready {
             let (ip, port) = first;

@@ -15,8 +15,12 @@ pub(super) async fn examine(server: &Server, url: &str, kubectl: Kubectl) -> (Fi
     let id = "api-server";
     let version = match server.get("/version").await {
         Ok(version) => version,
+        // Whoever may not even ask for the version may still be allowed what matters.
+        Err(unread) if unread.is_forbidden() => {
+            return (Finding::skipped(id, url, format!("you may not ask for its version: {unread}")), false);
+        }
         Err(unread) => {
-            let refused = matches!(unread.status, Some(401 | 403));
+            let refused = unread.status == Some(401);
             let cause = if refused { Cause::CredentialsRefused } else { Cause::ApiServerUnreachable };
             let remedy = Remedy::commands(cause.mend(), vec![kubectl.line(&["version"])]);
             return (Finding::failed(id, url, cause, unread.to_string(), remedy), true);
@@ -58,7 +62,11 @@ async fn who_am_i(server: &Server) -> Who {
         let path = format!("/apis/authentication.k8s.io/{version}/selfsubjectreviews");
         let review = json!({"apiVersion": format!("authentication.k8s.io/{version}"), "kind": "SelfSubjectReview"});
         match server.post(&path, &review).await {
-            Ok(answer) => return Who::Known(text(&answer, "/status/userInfo/username").to_owned()),
+            Ok(answer) => match text(&answer, "/status/userInfo/username") {
+                // A client certificate of another CA is not refused, but passed over.
+                "system:anonymous" => return Who::Refused("the API server takes you for system:anonymous".to_owned()),
+                name => return Who::Known(name.to_owned()),
+            },
             Err(unread) if unread.status == Some(401) => return Who::Refused(unread.to_string()),
             Err(_) => {}
         }
