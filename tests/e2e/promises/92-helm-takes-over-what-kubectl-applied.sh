@@ -7,6 +7,7 @@
 
 after() { end_polls; }
 
+export HELM_CACHE_HOME=$RC_DIR/helm HELM_CONFIG_HOME=$RC_DIR/helm HELM_DATA_HOME=$RC_DIR/helm
 HELM=$("$E2E/../helm-assets" | tail -n 1)/helm
 in_place
 before=$(gateway_objects)

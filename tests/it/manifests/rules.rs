@@ -30,7 +30,7 @@ fn shown(rule: &Value) -> String {
 const ALWAYS: &[(&str, &[&str])] = &[
     (
         "ClusterRole system:metrics-server",
-        &["get /nodes/metrics,nodes/stats", "get,list,watch /nodes,pods", "get,list,watch /namespaces"],
+        &["get /nodes/metrics,nodes/stats", "list,watch /nodes,pods", "list,watch /namespaces"],
     ),
     ("ClusterRole system:metrics-server-aggregated-reader", &["get,list,watch metrics.k8s.io/pods,nodes"]),
     ("ClusterRole metrics-gateway:explain", &["get metrics.k8s.io/pods/explain"]),

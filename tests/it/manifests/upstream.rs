@@ -10,7 +10,7 @@ use super::helm::{self, render};
 use super::{id, manifests, object};
 
 #[test]
-fn components_yaml_is_metrics_server_s_but_for_the_image_its_environment_and_what_is_new() {
+fn components_yaml_is_metrics_server_s_but_for_image_environment_delayed_end_and_what_is_new() {
     let objects = helm::documents(&manifests()["components.yaml"]);
     let new = [
         "ClusterRole metrics-gateway:explain",
@@ -42,6 +42,8 @@ fn components_yaml_is_metrics_server_s_but_for_the_image_its_environment_and_wha
     assert_eq!(container.remove("image"), Some(json!("metrics-gateway:unreleased")));
     let env = json!([{ "name": "METRICS_GATEWAY_DEPLOYMENT", "value": "kube-system/metrics-server" }]);
     assert_eq!(container.remove("env"), Some(env));
+    let args = container["args"].as_array_mut().expect("they are a list");
+    assert_eq!(args.pop(), Some(json!("--shutdown-delay-duration=5s")));
     assert_eq!(deployment["spec"], upstream_deployment());
     let service = &object(&objects, "Service kube-system/metrics-server")["spec"];
     let port =
