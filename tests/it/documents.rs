@@ -314,18 +314,3 @@ fn anchors(page: &str) -> impl Iterator<Item = String> {
     };
     page.lines().filter(|line| line.starts_with('#')).map(move |line| of_heading(line.trim_start_matches('#').trim()))
 }
-
-#[test]
-fn the_deployment_has_the_arguments_of_the_stock_manifest() {
-    let text = fs::read_to_string(root().join("deploy/deployment.yaml")).expect("it is there");
-    let args: Vec<&str> =
-        text.lines().filter_map(|line| line.trim().strip_prefix("- ")).filter(|arg| arg.starts_with("--")).collect();
-    let expected = [
-        "--cert-dir=/tmp",
-        "--secure-port=10250",
-        "--kubelet-preferred-address-types=InternalIP,ExternalIP,Hostname",
-        "--kubelet-use-node-status-port",
-        "--metric-resolution=15s",
-    ];
-    assert_eq!(args, expected);
-}
