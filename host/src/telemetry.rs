@@ -1,10 +1,12 @@
-//! Every metric in one place, and the set-up of the log.
+//! Every metric in one place, the set-up of the log, and [`news`] for whoever wants to hear of changes.
 //!
 //! `metrics_server_*` are metrics-server's six families, name for name, label for label and bucket for bucket: its
 //! users' dashboards and its own end-to-end suite know no others, so ours bear the prefix `metrics_gateway_`.
 //! Labels are fixed words, the names of nodes, or the names that gateway.toml gives to plugins, tenants and node pools. A
 //! node's series go when the node goes, those of plugins when no configuration in force has them any more ([`rows`]).
 
+pub mod news;
+pub mod quantile;
 pub mod rows;
 
 use std::cell::RefCell;
@@ -21,6 +23,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{LogFormat, LoggingConfig};
+use news::Herald;
 use rows::Rows;
 
 /// The registry and everything in it.
@@ -76,6 +79,8 @@ pub struct Metrics {
 pub struct PluginMetrics {
     /// Hands out the series of the families below.
     pub rows: Rows,
+    /// Tells of breakers; the same as that of generations.
+    pub herald: Herald,
     /// By plugin, tenant, hook and outcome: `ok`, `breaker` and `allowance` where the plugin was not asked, or the kind
     /// of failure.
     pub calls: IntCounterVec,
@@ -103,12 +108,14 @@ pub struct GenerationMetrics {
     pub last_success: Gauge,
     /// Whether the latest attempt was not refused.
     pub is_last_successful: IntGauge,
+    /// Tells of refused generations.
+    pub herald: Herald,
 }
 
 impl Metrics {
     /// All families, empty. The buckets of the tick depend on the metric resolution, as upstream's do.
     pub fn new(resolution: Duration) -> Self {
-        let shelf = Shelf::default();
+        let (shelf, herald) = (Shelf::default(), Herald::default());
         let r = &shelf;
         let mut metrics = Self {
             kubelet_request_duration: histogram_vec(
@@ -215,8 +222,8 @@ impl Metrics {
                 "Audit events, by whether they were written or lost",
                 &["outcome"],
             ),
-            plugins: PluginMetrics::new(r),
-            generations: GenerationMetrics::new(r),
+            plugins: PluginMetrics::new(r, herald.clone()),
+            generations: GenerationMetrics::new(r, herald),
             registry: shelf.registry.clone(),
             families: Vec::new(),
         };
@@ -261,10 +268,11 @@ impl Metrics {
 }
 
 impl PluginMetrics {
-    fn new(r: &Shelf) -> Self {
+    fn new(r: &Shelf, herald: Herald) -> Self {
         const BINDING: &[&str] = &["plugin", "tenant", "hook"];
         Self {
             rows: Rows::default(),
+            herald,
             calls: counter_vec(
                 r,
                 "metrics_gateway_plugin_calls_total",
@@ -318,8 +326,9 @@ impl PluginMetrics {
 }
 
 impl GenerationMetrics {
-    fn new(r: &Shelf) -> Self {
+    fn new(r: &Shelf, herald: Herald) -> Self {
         let metrics = Self {
+            herald,
             current: register(
                 r,
                 IntGauge::new("metrics_gateway_generation", "The generation of policies that is in force"),

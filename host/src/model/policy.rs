@@ -8,8 +8,12 @@
 //! Rules: metrics-server v0.9.0, `pkg/scraper/client/resource/client.go` and `pkg/utils/address.go` (addresses),
 //! `pkg/storage/{types,pod,node}.go` (windows); `sdk/wit/policy.wit` for what plugins may answer.
 
+mod told;
+
 use std::fmt;
 use std::time::Duration;
+
+pub use told::{Failing, MOST_FILTERS, Opinion, Opinions, Standing, Voice};
 
 use super::units::{CpuNanoseconds, Nanocores, UnixNanos, WindowNanos};
 use super::{Labels, Node, PodRef, Sample, Usage};
@@ -21,6 +25,16 @@ pub trait AddressPolicy: Send + Sync {
     /// # Errors
     /// [`NoAddress`] where the node has no address that the policy would use, or is not to be asked.
     fn candidates(&self, node: &Node) -> Result<Vec<Candidate>, NoAddress>;
+
+    /// As [`candidates`](Self::candidates), and who said so.
+    fn candidates_and_voice(&self, node: &Node) -> (Result<Vec<Candidate>, NoAddress>, Voice) {
+        (self.candidates(node), Voice::Policy)
+    }
+
+    /// How it fares, where it may fail.
+    fn standing(&self) -> Option<Standing> {
+        None
+    }
 }
 
 /// One place where a kubelet may be reached.
@@ -102,6 +116,30 @@ pub trait FilterPolicy: Send + Sync {
     /// One verdict per series, for those alone whose verdict is by value; `before` holds these verdicts. Asked at every
     /// scrape. The answers are not by value.
     fn screen(&self, batch: &SeriesBatch<'_>, before: &[Verdict]) -> Vec<Verdict>;
+
+    /// As [`classify`](Self::classify), and notes who of a chain said what of each container; there is room for each.
+    fn classify_and_note(&self, pods: &[PodIdentity<'_>], opinions: &mut [Opinions]) -> Verdicts {
+        let verdicts = self.classify(pods);
+        let voice = if verdicts.are_lasting { Voice::Policy } else { Voice::Fallback };
+        for (opinions, verdict) in opinions.iter_mut().zip(&verdicts.verdicts) {
+            opinions.note(0, Opinion::of(*verdict, voice));
+        }
+        verdicts
+    }
+
+    /// As [`screen`](Self::screen), and notes the same.
+    fn screen_and_note(&self, batch: &SeriesBatch<'_>, before: &[Verdict], opinions: &mut [Opinions]) -> Vec<Verdict> {
+        let verdicts = self.screen(batch, before);
+        for (opinions, verdict) in opinions.iter_mut().zip(&verdicts) {
+            opinions.note(0, Opinion::of(*verdict, Voice::Policy));
+        }
+        verdicts
+    }
+
+    /// How its filters fare, the first first.
+    fn standings(&self) -> Vec<Standing> {
+        Vec::new()
+    }
 }
 
 /// A pod, and those of its containers that its node reports.
@@ -170,6 +208,16 @@ pub trait WindowPolicy: Send + Sync {
 
     /// One answer per series.
     fn measure(&self, batch: &SeriesBatch<'_>) -> Vec<Result<Usage, NoUsage>>;
+
+    /// As [`measure`](Self::measure), and who spoke of each series.
+    fn measure_and_voice(&self, batch: &SeriesBatch<'_>) -> Vec<(Result<Usage, NoUsage>, Voice)> {
+        self.measure(batch).into_iter().map(|usage| (usage, Voice::Policy)).collect()
+    }
+
+    /// How it fares, where it may fail.
+    fn standing(&self) -> Option<Standing> {
+        None
+    }
 }
 
 /// Series of one node: its own, or those of one tenant's containers on it.

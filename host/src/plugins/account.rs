@@ -13,6 +13,7 @@ use prometheus::{Counter, Histogram, IntCounter, IntCounterVec, IntGauge};
 
 use super::breaker::Position;
 use crate::telemetry::PluginMetrics;
+use crate::telemetry::news::{Herald, News};
 use crate::telemetry::rows::{Row, Rows};
 
 /// The labels of one binding's series.
@@ -38,6 +39,7 @@ pub struct Account {
     memory: Row<IntGauge>,
     breaker: Row<IntGauge>,
     dropped: Row<IntCounter>,
+    herald: Herald,
 }
 
 impl Account {
@@ -53,6 +55,7 @@ impl Account {
             breaker: rows.row(&metrics.breaker_state, &[plugin, tenant, hook]),
             dropped: rows.row(&metrics.log_lines_dropped, &[plugin]),
             rows: rows.clone(),
+            herald: metrics.herald.clone(),
             calls: metrics.calls.clone(),
             labels,
         }
@@ -84,6 +87,11 @@ impl Account {
     /// Where the binding's breaker stands.
     pub fn show(&self, breaker: Position) {
         self.breaker.set(breaker as i64);
+    }
+
+    /// Tells whoever wants to hear of it.
+    pub fn tell(&self, news: impl FnOnce() -> News) {
+        self.herald.tell(news);
     }
 
     /// Lines of the plugin that were left out.

@@ -18,7 +18,7 @@ use super::call::{Called, Caller, Failed};
 use super::line::line;
 use super::wit::exports::metrics_gateway::policy::address::Choice;
 use super::wit::metrics_gateway::policy::types;
-use crate::model::policy::{AddressPolicy, Candidate, NoAddress, PreferredAddresses};
+use crate::model::policy::{AddressPolicy, Candidate, NoAddress, PreferredAddresses, Standing, Voice};
 use crate::model::{Labels, Node};
 
 /// More places than a node has addresses of all kinds.
@@ -58,15 +58,25 @@ impl<G: Ask> AddressBinding<G> {
 
 impl<G: Ask> AddressPolicy for AddressBinding<G> {
     fn candidates(&self, node: &Node) -> Result<Vec<Candidate>, NoAddress> {
+        self.candidates_and_voice(node).0
+    }
+
+    fn candidates_and_voice(&self, node: &Node) -> (Result<Vec<Candidate>, NoAddress>, Voice) {
         let port = self.preferred.port_of(node);
         let question = |guest: &G| guest.candidates(&to_wit(node));
         match self.binding.ask(node.name.as_str(), question, |choice| check(choice, port)) {
-            Some(Decision::Dial(candidates)) => Ok(candidates),
+            Some(Decision::Dial(candidates)) => (Ok(candidates), Voice::Policy),
             Some(Decision::Skip(reason)) => {
-                Err(NoAddress::Skipped { policy: Box::from(&*self.binding.role().plugin), reason })
+                let policy = Box::from(&*self.binding.role().plugin);
+                (Err(NoAddress::Skipped { policy, reason }), Voice::Policy)
             }
-            Some(Decision::Pass) | None => self.preferred.candidates(node),
+            Some(Decision::Pass) => (self.preferred.candidates(node), Voice::BuiltIn),
+            None => (self.preferred.candidates(node), Voice::Fallback),
         }
+    }
+
+    fn standing(&self) -> Option<Standing> {
+        Some(self.binding.standing())
     }
 }
 

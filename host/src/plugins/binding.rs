@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use prometheus::IntGauge;
-use tracing::{debug, info, warn};
+use tracing::{debug, debug_span, info, warn};
 
 use super::account::Account;
 use super::allowance::Allowance;
@@ -26,6 +26,8 @@ use super::breaker::{Breaker, Change, End, Ticket};
 use super::call::{Called, Caller, Failed, PluginError};
 use super::condition::Condition;
 use super::line::line;
+use crate::model::policy::{Failing, Standing};
+use crate::telemetry::news::News;
 use crate::telemetry::rows::Row;
 
 /// Who answers: a plugin with its settings. Tests put doubles in its place.
@@ -90,20 +92,32 @@ pub struct Role {
     pub fallback: &'static str,
 }
 
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hook = match self.hook {
+impl Role {
+    fn hook(&self) -> &'static str {
+        match self.hook {
             Hook::Address => "address",
             Hook::Filter | Hook::FilterByValue => "filter",
             Hook::Window => "window",
-        };
-        write!(f, "{hook} policy {:?} of {}", self.plugin, self.owner)
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} policy {:?} of {}", self.hook(), self.plugin, self.owner)
     }
 }
 
 /// What a binding remembers of its plugin; outlives a generation if the next one has the same binding.
 #[derive(Debug, Default)]
-pub struct State(Mutex<(Breaker, Condition)>);
+pub struct State(Mutex<(Breaker, Condition, Option<Failure>)>);
+
+/// What went wrong last.
+#[derive(Debug)]
+struct Failure {
+    kind: &'static str,
+    text: String,
+}
 
 /// The parts of a binding that it shares with others, or with the generation before.
 pub struct Shared {
@@ -167,6 +181,32 @@ impl<G: Guest> Binding<G> {
         &self.role
     }
 
+    /// How it fares.
+    pub fn standing(&self) -> Standing {
+        let now = (self.stopwatch)();
+        let state = self.shared.state.0.lock();
+        let (breaker, condition, failure) = &*state;
+        let failing = match *condition {
+            Condition::Well => None,
+            Condition::Failing { since, last, times } => Some(Failing {
+                began: now.saturating_duration_since(since),
+                last: now.saturating_duration_since(last),
+                times,
+                kind: failure.as_ref().map_or("", |failure| failure.kind),
+                text: failure.as_ref().map(|failure| failure.text.clone()).unwrap_or_default(),
+            }),
+        };
+        Standing {
+            hook: self.role.hook(),
+            plugin: Arc::clone(&self.role.plugin),
+            owner: self.role.owner.label(),
+            fallback: self.role.fallback,
+            breaker: breaker.position().word(),
+            open_for: breaker.open_for(now),
+            failing,
+        }
+    }
+
     /// Asks about a node, or about what runs on it. None: the plugin was not asked, or gave no answer that can be
     /// believed.
     pub fn ask<T, A>(
@@ -175,6 +215,8 @@ impl<G: Guest> Binding<G> {
         question: impl FnOnce(&G) -> Result<Called<T>, Failed>,
         check: impl FnOnce(T) -> Result<A, BadAnswer>,
     ) -> Option<A> {
+        let Role { plugin, owner, .. } = &self.role;
+        let _span = debug_span!("plugin", %plugin, tenant = %owner.label(), hook = self.role.hook()).entered();
         let began = (self.stopwatch)();
         if !self.shared.allowance.is_left(began) {
             self.run_short(node, began);
@@ -223,9 +265,15 @@ impl<G: Guest> Binding<G> {
     /// The tenant's CPU time is used up.
     fn run_short(&self, node: &str, now: Instant) {
         self.shared.account.count("allowance");
-        if self.shared.state.0.lock().1.fail(now) {
-            let Self { role, shared, .. } = self;
-            let per_tick = shared.allowance.per_tick();
+        let per_tick = self.shared.allowance.per_tick();
+        let is_news = {
+            let mut state = self.shared.state.0.lock();
+            let text = format!("was not asked: the {per_tick:?} of CPU time of its owner for the tick are used up");
+            state.2 = Some(Failure { kind: "allowance", text });
+            state.1.fail(now)
+        };
+        if is_news {
+            let Self { role, .. } = self;
             warn!(
                 kind = "allowance",
                 "{role} was not asked about node {node:?}: the plugins of {} have used up their {per_tick:?} of CPU time \
@@ -243,12 +291,16 @@ impl<G: Guest> Binding<G> {
         // Lines are written when the lock is gone: writing may take its time.
         let (change, began, recovery) = {
             let mut state = self.shared.state.0.lock();
-            let (breaker, condition) = &mut *state;
+            let (breaker, condition, failure) = &mut *state;
             let change = breaker.report(ticket, end, now);
             self.shared.account.show(breaker.position());
-            match end {
-                End::Badly => (change, condition.fail(now), None),
-                End::Well => (change, false, condition.answer(now, self.quiet)),
+            match error {
+                Some(error) => {
+                    let text = line(&error.to_string(), LONGEST_FAULT);
+                    *failure = Some(Failure { kind: error.kind(), text });
+                    (change, condition.fail(now), None)
+                }
+                None => (change, false, condition.answer(now, self.quiet)),
             }
         };
         let Self { role, .. } = self;
@@ -271,8 +323,14 @@ impl<G: Guest> Binding<G> {
                     kind = outcome,
                     "{role} keeps failing: it is not asked for {seconds} s, falling back to {fallback}"
                 );
+                let failure = error.map_or_else(String::new, |error| line(&error.to_string(), LONGEST_FAULT));
+                let (policy, fallback) = (role.to_string(), fallback.to_owned());
+                self.shared.account.tell(|| News::BreakerOpened { policy, pause, failure, fallback });
             }
-            Some(Change::Closed) => info!("{role} answers again: it is asked as before"),
+            Some(Change::Closed) => {
+                info!("{role} answers again: it is asked as before");
+                self.shared.account.tell(|| News::BreakerClosed { policy: role.to_string() });
+            }
             None => {}
         }
     }

@@ -87,6 +87,17 @@ pub enum Position {
     Open = 2,
 }
 
+impl Position {
+    /// In a word, as documents have it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::HalfOpen => "half-open",
+            Self::Open => "open",
+        }
+    }
+}
+
 impl Default for Breaker {
     fn default() -> Self {
         Self { state: State::Closed { since: None }, pause: FIRST_PAUSE, failures: VecDeque::new(), round: 0 }
@@ -127,6 +138,14 @@ impl Breaker {
             State::Closed { .. } => Position::Closed,
             State::HalfOpen { .. } => Position::HalfOpen,
             State::Open { .. } => Position::Open,
+        }
+    }
+
+    /// For how much longer no calls are made.
+    pub fn open_for(&self, now: Instant) -> Option<Duration> {
+        match self.state {
+            State::Open { until } => Some(until.saturating_duration_since(now)),
+            State::Closed { .. } | State::HalfOpen { .. } => None,
         }
     }
 

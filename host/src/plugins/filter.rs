@@ -22,7 +22,9 @@ use super::columns::columns;
 use super::wit::exports::metrics_gateway::policy::filter::Pod;
 use super::wit::metrics_gateway::policy::types;
 use crate::config::policies::OnError;
-use crate::model::policy::{FilterPolicy, PodIdentity, Series, SeriesBatch, Subject, Verdict, Verdicts};
+use crate::model::policy::{
+    FilterPolicy, Opinion, Opinions, PodIdentity, Series, SeriesBatch, Standing, Subject, Verdict, Verdicts, Voice,
+};
 
 /// A node carries some hundred containers; that many cost a plugin about a megabyte.
 const MOST_CONTAINERS: usize = 4096;
@@ -97,17 +99,25 @@ impl<G: Ask> FilterChain<G> {
 
 impl<G: Ask> FilterPolicy for FilterChain<G> {
     fn classify(&self, pods: &[PodIdentity<'_>]) -> Verdicts {
+        self.classify_and_note(pods, &mut [])
+    }
+
+    fn screen(&self, batch: &SeriesBatch<'_>, before: &[Verdict]) -> Vec<Verdict> {
+        self.screen_and_note(batch, before, &mut [])
+    }
+
+    fn classify_and_note(&self, pods: &[PodIdentity<'_>], opinions: &mut [Opinions]) -> Verdicts {
         let containers = pods.iter().map(|pod| pod.containers.len()).sum();
         let mut judged = Verdicts { verdicts: vec![Verdict::KEEP; containers], are_lasting: true };
         for (link, bit) in self.links() {
             for part in parts(pods, &judged.verdicts) {
-                link.classify(&part, bit, &mut judged);
+                link.classify(&part, bit, &mut judged, opinions);
             }
         }
         judged
     }
 
-    fn screen(&self, batch: &SeriesBatch<'_>, before: &[Verdict]) -> Vec<Verdict> {
+    fn screen_and_note(&self, batch: &SeriesBatch<'_>, before: &[Verdict], opinions: &mut [Opinions]) -> Vec<Verdict> {
         // A series without a verdict is served, as containers are that nobody was asked about.
         let before = |row: usize| before.get(row).copied().unwrap_or(Verdict::KEEP);
         let rows = 0..batch.series.len();
@@ -116,29 +126,38 @@ impl<G: Ask> FilterPolicy for FilterChain<G> {
             let is_asked = |row: &usize| before(*row).by_value & bit != 0 && !verdicts[*row].is_drop();
             let asked: Vec<usize> = rows.clone().filter(is_asked).collect();
             for rows in asked.chunks(MOST_CONTAINERS) {
-                link.screen(batch, rows, &mut verdicts);
+                link.screen(batch, rows, bit, &mut verdicts, opinions);
             }
         }
         verdicts
     }
+
+    fn standings(&self) -> Vec<Standing> {
+        self.links.iter().map(|link| link.binding.standing()).collect()
+    }
 }
 
 impl<G: Ask> Link<G> {
-    fn classify(&self, part: &Part<'_, '_>, bit: u8, judged: &mut Verdicts) {
+    fn classify(&self, part: &Part<'_, '_>, bit: u8, judged: &mut Verdicts, opinions: &mut [Opinions]) {
         let question = |guest: &G| guest.classify(&part.to_wit(self.sees_namespace_labels));
         let check = |codes: Vec<u8>| check(codes, part.rows.len(), self.codes, |row| part.name(row));
         let answer = self.binding.ask(part.node(), question, check);
         judged.are_lasting &= answer.is_some();
         for (place, row) in part.rows.iter().enumerate() {
-            let verdict = match &answer {
-                Some(codes) => verdict(codes[place], bit),
-                None => self.in_its_place(),
-            };
+            let (verdict, voice) = self.said(answer.as_deref(), place, bit);
+            note(opinions, *row, bit, Opinion::of(verdict, voice));
             judged.verdicts[*row] = judged.verdicts[*row].and(verdict);
         }
     }
 
-    fn screen(&self, batch: &SeriesBatch<'_>, rows: &[usize], verdicts: &mut [Verdict]) {
+    fn screen(
+        &self,
+        batch: &SeriesBatch<'_>,
+        rows: &[usize],
+        bit: u8,
+        verdicts: &mut [Verdict],
+        opinions: &mut [Opinions],
+    ) {
         let latest = |row: &usize| {
             let Series { subject, samples } = batch.series[*row];
             Series { subject, samples: &samples[samples.len().saturating_sub(SCREENED_SAMPLES)..] }
@@ -148,14 +167,31 @@ impl<G: Ask> Link<G> {
         let check = |codes| check(codes, rows.len(), Codes::Final, |row| part.series[row].subject.to_string());
         let answer = self.binding.ask(batch.node, question, check);
         for (place, row) in rows.iter().enumerate() {
-            let verdict = answer.as_ref().map_or_else(|| self.in_its_place(), |codes| verdict(codes[place], 0));
+            // What is said now is not by value any more.
+            let (verdict, voice) = self.said(answer.as_deref(), place, 0);
+            note(opinions, *row, bit, Opinion::of(verdict, voice));
             verdicts[*row] = verdicts[*row].and(verdict);
+        }
+    }
+
+    /// What an answer, or in its absence the fallback, says of the container at a place of it.
+    fn said(&self, answer: Option<&[u8]>, place: usize, bit: u8) -> (Verdict, Voice) {
+        match answer {
+            Some(codes) => (verdict(codes[place], bit), Voice::Policy),
+            None => (self.in_its_place(), Voice::Fallback),
         }
     }
 
     /// What becomes of a container that the plugin has not judged.
     fn in_its_place(&self) -> Verdict {
         if self.on_error == OnError::Drop { Verdict::DROP } else { Verdict::KEEP }
+    }
+}
+
+/// Notes what the filter with this bit said, where somebody notes it.
+fn note(opinions: &mut [Opinions], row: usize, bit: u8, opinion: Opinion) {
+    if let Some(opinions) = opinions.get_mut(row) {
+        opinions.note(bit.trailing_zeros() as usize, opinion);
     }
 }
 

@@ -15,7 +15,7 @@ use super::call::{Called, Caller, Failed};
 use super::columns::columns;
 use super::wit::metrics_gateway::policy::types;
 use crate::config::policies::OnError;
-use crate::model::policy::{NoUsage, Series, SeriesBatch, WindowPolicy, is_same_run, last_two};
+use crate::model::policy::{NoUsage, Series, SeriesBatch, Standing, Voice, WindowPolicy, is_same_run, last_two};
 use crate::model::units::{Bytes, Nanocores, UnixNanos, WindowNanos};
 use crate::model::{Sample, Usage};
 
@@ -61,10 +61,16 @@ impl<G: Ask> WindowBinding<G> {
         Self { binding, history: history.min(LONGEST_HISTORY), on_error }
     }
 
-    fn measure_part(&self, batch: &SeriesBatch<'_>) -> Vec<Result<Usage, NoUsage>> {
+    fn measure_part(&self, batch: &SeriesBatch<'_>) -> Vec<(Result<Usage, NoUsage>, Voice)> {
         let question = |guest: &G| guest.measure(&columns(batch));
         let answer = self.binding.ask(batch.node, question, |usages| check(&usages, batch));
-        answer.unwrap_or_else(|| batch.series.iter().map(|series| self.in_its_place(series.samples)).collect())
+        match answer {
+            Some(usages) => usages.into_iter().map(|usage| (usage, Voice::Policy)).collect(),
+            None => {
+                let series = batch.series.iter();
+                series.map(|series| (self.in_its_place(series.samples), Voice::Fallback)).collect()
+            }
+        }
     }
 
     fn in_its_place(&self, samples: &[Sample]) -> Result<Usage, NoUsage> {
@@ -81,6 +87,14 @@ impl<G: Ask> WindowPolicy for WindowBinding<G> {
     }
 
     fn measure(&self, batch: &SeriesBatch<'_>) -> Vec<Result<Usage, NoUsage>> {
+        self.measure_and_voice(batch).into_iter().map(|(usage, _)| usage).collect()
+    }
+
+    fn standing(&self) -> Option<Standing> {
+        Some(self.binding.standing())
+    }
+
+    fn measure_and_voice(&self, batch: &SeriesBatch<'_>) -> Vec<(Result<Usage, NoUsage>, Voice)> {
         let mut usages = Vec::with_capacity(batch.series.len());
         let mut rest = &*batch.series;
         while !rest.is_empty() {

@@ -204,3 +204,40 @@ fn lines_that_a_plugin_lost_are_counted_once() {
     }
     assert_eq!(bench.metrics.plugins.log_lines_dropped.with_label_values(&["double"]).get(), 12);
 }
+
+#[test]
+fn how_a_binding_fares_is_told_with_its_last_failure_until_it_is_well_again() {
+    let bench = Bench::new();
+    let binding = double(&bench, true);
+    assert_eq!((binding.standing().breaker, binding.standing().failing), ("closed", None));
+    for _ in 0..5 {
+        bench.wait(1);
+        assert_eq!(ask(&binding), None);
+    }
+    bench.wait(10);
+    let standing = binding.standing();
+    assert_eq!((standing.breaker, standing.open_for), ("open", Some(Duration::from_secs(20))));
+    assert_eq!((&*standing.plugin, &*standing.owner, standing.fallback), ("double", "shop", "the fallback"));
+    let failing = standing.failing.expect("it fails");
+    assert_eq!((failing.began, failing.last), (Duration::from_secs(14), Duration::from_secs(10)));
+    assert_eq!((failing.times, failing.kind, &*failing.text), (5, "trap", "trapped: unreachable"));
+    binding.guest.fails.store(false, Ordering::Relaxed);
+    bench.wait(60);
+    assert!(ask(&binding).is_some() && binding.standing().failing.is_none());
+}
+
+#[test]
+fn a_breaker_that_opens_and_closes_is_news_each_time_and_once() {
+    let bench = Bench::new();
+    let mut news = bench.metrics.plugins.herald.listen().expect("nobody else listens");
+    let binding = double(&bench, true);
+    (0..20).for_each(|_| assert_eq!(ask(&binding), None));
+    binding.guest.fails.store(false, Ordering::Relaxed);
+    bench.wait(30);
+    assert!(ask(&binding).is_some() && ask(&binding).is_some());
+    let policy = || "window policy \"double\" of tenant \"shop\"".to_owned();
+    let (failure, fallback) = ("trapped: unreachable".to_owned(), "the fallback".to_owned());
+    let opened = News::BreakerOpened { policy: policy(), pause: Duration::from_secs(30), failure, fallback };
+    assert_eq!((news.try_recv(), news.try_recv()), (Ok(opened), Ok(News::BreakerClosed { policy: policy() })));
+    assert!(news.try_recv().is_err(), "there is no more");
+}

@@ -278,3 +278,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn who_of_a_chain_said_what_is_noted_and_changes_no_verdict() {
+    use Opinion::{ByValue, CpuOnly, Drop, FellBackToKeep, Keep, NotAsked};
+    let failing = Double { fails: true, ..double(|_| 1) };
+    let chain = chain([double(sidecars), double(|name| if name == "app" { 2 } else { 4 }), failing]);
+    let labels = Labels::default();
+    let pods = pods(&labels, &[("cart", CART), ("worker", WORKER)]);
+    let mut opinions = vec![Opinions::default(); 4];
+    let verdicts = chain.classify_and_note(&pods, &mut opinions);
+    assert_eq!(verdicts, chain.classify(&pods));
+    let said = |row: usize| [0, 1, 2].map(|filter| opinions[row].of(filter));
+    assert_eq!(said(0), [Keep, CpuOnly, FellBackToKeep]);
+    assert_eq!(said(1), [Drop, NotAsked, NotAsked]);
+    assert_eq!(said(3), [Keep, ByValue, FellBackToKeep]);
+}
