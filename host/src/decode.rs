@@ -17,7 +17,7 @@ mod text;
 
 use crate::config::TimestampOf;
 use crate::model::units::UnixNanos;
-use crate::model::{Batch, LeftOut, Sample};
+use crate::model::{Batch, Incomplete, LeftOut, Sample};
 
 /// What a body is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,15 +77,30 @@ fn keep_complete<'a>(node: Sample, containers: Vec<crate::model::ContainerSample
         return Batch::new(node, containers, left_out);
     }
     let all = Batch::new(node, containers, left_out);
-    let mut kept = Vec::new();
+    let (mut kept, mut incomplete) = (Vec::new(), Vec::new());
     for pod in all.pods() {
-        if pod.iter().all(|container| complete(&container.sample)) {
+        let Some(lacking) = pod.iter().find(|container| !complete(&container.sample)) else {
             kept.extend_from_slice(pod);
-        } else {
-            left_out.incomplete_pods += 1;
+            continue;
+        };
+        left_out.incomplete_pods += 1;
+        if incomplete.len() < Incomplete::MOST {
+            incomplete.push(what_lacks(lacking));
         }
     }
-    Batch::new(node, kept, left_out)
+    let mut batch = Batch::new(node, kept, left_out);
+    batch.incomplete = incomplete;
+    batch
+}
+
+fn what_lacks<'a>(container: &crate::model::ContainerSample<'a>) -> Incomplete<'a> {
+    Incomplete {
+        namespace: container.namespace.clone(),
+        pod: container.pod.clone(),
+        container: container.container.clone(),
+        lacks_cpu: container.sample.cpu.0 == 0,
+        lacks_memory: container.sample.memory.0 == 0,
+    }
 }
 
 #[cfg(test)]

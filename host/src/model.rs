@@ -157,13 +157,15 @@ pub struct Batch<'a> {
     containers: Vec<ContainerSample<'a>>,
     /// What was left out, and why.
     pub left_out: LeftOut,
+    /// The first of the pods that were left out for being incomplete, and what they lack.
+    pub incomplete: Vec<Incomplete<'a>>,
 }
 
 impl<'a> Batch<'a> {
     /// Brings the containers of each pod together; within a pod they stay in the order in which they came.
     pub fn new(node: Option<Sample>, mut containers: Vec<ContainerSample<'a>>, left_out: LeftOut) -> Self {
         containers.sort_by(|a, b| a.pod().cmp(&b.pod()));
-        Self { node, containers, left_out }
+        Self { node, containers, left_out, incomplete: Vec::new() }
     }
 
     /// The containers of one pod after another; no slice is empty.
@@ -189,6 +191,34 @@ impl ContainerSample<'_> {
     /// Which pod the container is of.
     pub fn pod(&self) -> PodRef<'_> {
         PodRef { namespace: &self.namespace, name: &self.pod }
+    }
+}
+
+/// A container without which its pod cannot be served: it reports no CPU or no memory, or zero.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incomplete<'a> {
+    /// The namespace of the pod.
+    pub namespace: Cow<'a, str>,
+    /// The name of the pod.
+    pub pod: Cow<'a, str>,
+    /// The name of the container.
+    pub container: Cow<'a, str>,
+    /// Whether CPU is missing.
+    pub lacks_cpu: bool,
+    /// Whether memory is missing.
+    pub lacks_memory: bool,
+}
+
+impl Incomplete<'_> {
+    /// As many as are told of one answer: what is left out of a healthy one are a few pods that have just started.
+    pub const MOST: usize = 256;
+
+    /// The same with names of its own.
+    pub fn into_owned(self) -> Incomplete<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        let Self { lacks_cpu, lacks_memory, .. } = self;
+        let (namespace, pod, container) = (owned(self.namespace), owned(self.pod), owned(self.container));
+        Incomplete { namespace, pod, container, lacks_cpu, lacks_memory }
     }
 }
 

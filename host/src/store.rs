@@ -14,6 +14,8 @@
 //! window, until [`HistoryConfig::hold`] has passed. Then node and pods vanish and start anew. Pods that are held are
 //! shown to policies with the others.
 //!
+//! Why something is served or not is told to those who [`look`], who wait for nobody.
+//!
 //! Absent on purpose: a clock (times come as arguments), Kubernetes' types, and any opinion on which pods exist,
 //! which is `discovery`'s.
 //!
@@ -24,6 +26,7 @@
 mod history;
 mod judgement;
 mod judges;
+mod look;
 mod published;
 
 use std::collections::BTreeMap;
@@ -37,12 +40,13 @@ use parking_lot::{Mutex, RwLock};
 use crate::config::{ContainerOrder, HistoryConfig};
 use crate::model::policy::{NoUsage, WindowPolicy};
 use crate::model::units::UnixNanos;
-use crate::model::{Batch, NodeName, PodRef, PodUsage, Usage};
+use crate::model::{Batch, Incomplete, NodeName, PodRef, PodUsage, Usage};
 use crate::tenants::Tenant;
 use history::{Keeping, NodeHistory, PodHistory};
 use judgement::{Case, Party, native_usage, node_usage};
 pub use judges::Judges;
 use judges::{Owners, span};
+pub use look::{Busy, ContainerLook, NamespaceCount, NodeLook, Note, PodLook, Readings, Say};
 pub use published::{NamespaceUsage, Served};
 use published::{Precedence, Published, Publisher, Word};
 
@@ -83,7 +87,7 @@ pub struct Put {
 
 /// Why a pod is not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Absent {
+pub enum Absent {
     /// A container (or the node) has no usage.
     NoUsage(NoUsage),
     /// A filter drops all of it.
@@ -122,6 +126,7 @@ impl Store {
         if history.is_forgotten {
             return put;
         }
+        history.incomplete = batch.incomplete.iter().cloned().map(Incomplete::into_owned).collect();
         let mut owners = judges.map(|judges| Owners::new(*judges));
         self.put_pods(node, &mut history, batch, now, owners.as_mut(), &mut put);
         self.put_node(node, &mut history, batch, now, judges.and_then(|judges| judges.node_window), &mut put);
@@ -146,6 +151,7 @@ impl Store {
         let mut publisher = Publisher::new(&self.pods, node);
         for pod in history.sorted_pods() {
             if owners.as_mut().is_none_or(|owners| owners.of(&pod.namespace).is_native) {
+                pod.notes.take();
                 // What became of it was counted when its samples came.
                 let _ = publisher.publish(pod, native_usage(&self.rules, pod), Word::Held);
             }
@@ -237,7 +243,9 @@ impl Store {
         history: &NodeHistory,
         window: Option<&dyn WindowPolicy>,
     ) -> Result<(), NoUsage> {
-        let usage = node_usage(name.as_str(), &history.node, window);
+        let (usage, note) = node_usage(name.as_str(), &history.node, window);
+        history.node_outcome.set(Some(usage.map(|_| ())));
+        history.node_note.set(note);
         let mut nodes = self.nodes.write();
         match usage {
             Ok(usage) => {
@@ -268,7 +276,11 @@ impl Store {
             keeping.span = owner.map_or(Duration::ZERO, |owner| owner.span);
             let is_native = owner.is_none_or(|owner| owner.is_native);
             let pod = history.take_in(samples, keeping);
-            if is_native && let Err(absent) = publisher.publish(pod, native_usage(&self.rules, pod), Word::New) {
+            if !is_native {
+                continue;
+            }
+            pod.notes.take();
+            if let Err(absent) = publisher.publish(pod, native_usage(&self.rules, pod), Word::New) {
                 put.count(absent);
             }
         }

@@ -365,3 +365,31 @@ fn the_text_of_an_error_is_short_whatever_the_kubelet_says() {
     let error = batch(body.as_bytes(), reading(Form::Summary)).unwrap_err().to_string();
     assert!(error.len() < 300, "{} bytes", error.len());
 }
+
+#[test]
+fn a_pod_that_is_left_out_is_named_with_the_container_and_what_it_lacks() {
+    let line = |family: &str, container: &str, value: u32| {
+        format!("{family}{{container=\"{container}\",namespace=\"shop\",pod=\"web\"}} {value} 1795212472677\n")
+    };
+    let body = ["app", "side"].map(|container| line("container_cpu_usage_seconds_total", container, 1)).concat()
+        + &line("container_memory_working_set_bytes", "app", 1)
+        + &line("container_memory_working_set_bytes", "side", 0);
+    let batch = text(&body);
+    let expected = Incomplete {
+        namespace: "shop".into(),
+        pod: "web".into(),
+        container: "side".into(),
+        lacks_cpu: false,
+        lacks_memory: true,
+    };
+    assert_eq!((batch.incomplete, batch.left_out.incomplete_pods), (vec![expected], 1));
+}
+
+#[test]
+fn of_very_many_incomplete_pods_all_are_counted_and_the_first_are_named() {
+    let pods = u32::try_from(Incomplete::MOST).unwrap() + 10;
+    let line = |pod| format!("container_cpu_usage_seconds_total{{container=\"c\",namespace=\"n\",pod=\"{pod}\"}} 1\n");
+    let body: String = (0..pods).map(line).collect();
+    let batch = text(&body);
+    assert_eq!((batch.left_out.incomplete_pods, batch.incomplete.len()), (pods, Incomplete::MOST));
+}

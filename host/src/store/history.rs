@@ -2,10 +2,12 @@
 //!
 //! A series holds the latest samples of one run of a container, oldest first, their times strictly rising; and where a
 //! window policy looks further back, a [`raw`] series beside them. A container costs about a hundred bytes here, and
-//! 32 more for each raw sample; its names are shared with what is published.
+//! 32 more for each raw sample; its names are shared with what is published. Beside the samples stands what was last made
+//! of them, in cells, because it is written while a judgement reads the samples.
 
 mod raw;
 
+use std::cell::{Cell, RefCell};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +15,12 @@ use std::time::Duration;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use smallvec::SmallVec;
 
+use super::Absent;
 use super::judgement::Remembered;
+use super::look::Note;
+use crate::model::policy::NoUsage;
 use crate::model::units::UnixNanos;
-use crate::model::{ContainerSample, PodRef, Sample, policy};
+use crate::model::{ContainerSample, Incomplete, PodRef, Sample, policy};
 use raw::RawSeries;
 
 /// As many samples as the built-in window policy looks at.
@@ -52,6 +57,11 @@ impl Series {
             Some(raw) if span > Duration::ZERO => raw.within(span),
             _ => &self.latest,
         }
+    }
+
+    /// All that are kept, whoever wants them.
+    pub(super) fn all(&self) -> &[Sample] {
+        self.within(Duration::MAX)
     }
 
     /// Adds a reading. One that repeats a time, or goes back in time, takes the place of those it contradicts.
@@ -95,6 +105,11 @@ impl Series {
 pub(super) struct NodeHistory {
     pub(super) node: Series,
     pub(super) node_seen_at: UnixNanos,
+    /// What was last said of the node's own usage.
+    pub(super) node_outcome: Cell<Option<Result<(), NoUsage>>>,
+    pub(super) node_note: Cell<Note>,
+    /// What the latest answer lacked.
+    pub(super) incomplete: Vec<Incomplete<'static>>,
     /// Set once the node is gone: who still holds this history must not write to it.
     pub(super) is_forgotten: bool,
     /// What filters have decided, by tenant.
@@ -110,9 +125,13 @@ pub(super) struct PodHistory {
     pub(super) name: Arc<str>,
     pub(super) containers: Vec<ContainerHistory>,
     /// When the node first reported the pod.
-    first_seen_at: UnixNanos,
+    pub(super) first_seen_at: UnixNanos,
     /// When the node last reported the pod.
     pub(super) seen_at: UnixNanos,
+    /// Why it is not served, as was last found; None: nobody has looked yet.
+    pub(super) outcome: Cell<Option<Result<(), Absent>>>,
+    /// What policies last said of each container, in their order; None: nobody was asked.
+    pub(super) notes: RefCell<Option<Box<[Note]>>>,
 }
 
 /// The latest samples of one container.
@@ -136,6 +155,11 @@ impl NodeHistory {
             container.series.push(sample.sample, keeping);
         }
         history
+    }
+
+    /// One pod, if the node has reported it lately.
+    pub(super) fn pod(&self, pod: PodRef<'_>) -> Option<&PodHistory> {
+        self.pods.find(self.hasher.hash_one(pod), |known| known.pod() == pod)
     }
 
     /// All pods, sorted by namespace and name.
@@ -169,6 +193,8 @@ impl PodHistory {
             containers: Vec::new(),
             first_seen_at: now,
             seen_at: now,
+            outcome: Cell::default(),
+            notes: RefCell::default(),
         }
     }
 
@@ -184,6 +210,13 @@ impl PodHistory {
             .max()
             .filter(|started_at| *started_at > UnixNanos::ZERO)
             .unwrap_or(self.first_seen_at)
+    }
+
+    /// Notes something more of one container, if policies are asked about the pod.
+    pub(super) fn note(&self, container: usize, change: impl FnOnce(&mut Note)) {
+        if let Some(note) = self.notes.borrow_mut().as_mut().and_then(|notes| notes.get_mut(container)) {
+            change(note);
+        }
     }
 
     /// Brings the containers into the number and order of the samples.

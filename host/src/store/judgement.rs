@@ -10,7 +10,8 @@
 //! window policy, and the pod is absent until there is. What a *filter* drops is different: the pod is served without
 //! it, and is absent only if nothing is left.
 //!
-//! Nothing here is published, and no other tenant's pods are known here.
+//! What policies say is noted beside the samples, for those who ask why. Nothing here is published, and no other tenant's
+//! pods are known here.
 
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::ops::Range;
@@ -19,10 +20,12 @@ use std::time::Duration;
 
 use super::history::{ContainerHistory, PodHistory};
 use super::judges::span;
+use super::look::Note;
 use super::{Absent, Rules};
 use crate::config::{ContainerOrder, FallingCounter};
 use crate::model::policy::{
-    FilterPolicy, NoUsage, PodIdentity, Series, SeriesBatch, Subject, Verdict, Verdicts, WindowPolicy, last_two,
+    FilterPolicy, NoUsage, Opinions, PodIdentity, Series, SeriesBatch, Subject, Verdict, Verdicts, Voice, WindowPolicy,
+    last_two,
 };
 use crate::model::units::{UnixNanos, WindowNanos};
 use crate::model::{ContainerUsage, Identities, Labels, PodUsage, Sample, Usage};
@@ -35,6 +38,8 @@ pub(super) struct Remembered {
     fingerprint: u64,
     /// In the order in which it was shown.
     verdicts: Box<[Verdict]>,
+    /// Who of a chain said what, in the same order.
+    opinions: Box<[Opinions]>,
 }
 
 impl Remembered {
@@ -80,6 +85,7 @@ impl Case<'_> {
     fn docket<'a>(&self, parties: &'a [Party<'a>]) -> Docket<'a> {
         let mut docket = Docket { pods: Vec::with_capacity(parties.len()), containers: Vec::new() };
         for party in parties {
+            *party.pod.notes.borrow_mut() = Some(vec![Note::default(); party.pod.containers.len()].into());
             let identity = match &self.tenant.filter {
                 Some(_) => self.identities.pod_labels(party.pod.pod()).map(Identity::Known),
                 None => Some(Identity::NotAsked),
@@ -102,8 +108,11 @@ impl Case<'_> {
         }
         let fingerprint = self.fingerprint(&pods);
         let (mut verdicts, remembered) = match remembered.filter(|known| known.fingerprint == fingerprint) {
-            Some(known) => (known.verdicts.to_vec(), Some(known)),
-            None => self.classify(filter, &pods, names.len(), fingerprint),
+            Some(known) => {
+                docket.note_opinions(&known.opinions);
+                (known.verdicts.to_vec(), Some(known))
+            }
+            None => self.classify(filter, docket, &pods, fingerprint),
         };
         self.screen(filter, docket, &mut verdicts);
         (verdicts, remembered)
@@ -112,17 +121,21 @@ impl Case<'_> {
     fn classify(
         &self,
         filter: &dyn FilterPolicy,
+        docket: &Docket<'_>,
         pods: &[PodIdentity<'_>],
-        containers: usize,
         fingerprint: u64,
     ) -> (Vec<Verdict>, Option<Remembered>) {
-        let Verdicts { mut verdicts, are_lasting } = filter.classify(pods);
+        let containers = docket.containers.len();
+        let mut opinions = vec![Opinions::default(); containers];
+        let Verdicts { mut verdicts, are_lasting } = filter.classify_and_note(pods, &mut opinions);
+        docket.note_opinions(&opinions);
         debug_assert_eq!(verdicts.len(), containers, "a filter has a verdict for each container");
         verdicts.resize(containers, Verdict::KEEP);
         let remembered = are_lasting.then(|| Remembered {
             tenant: Arc::clone(&self.tenant.name),
             fingerprint,
             verdicts: verdicts.as_slice().into(),
+            opinions: opinions.into(),
         });
         (verdicts, remembered)
     }
@@ -144,9 +157,11 @@ impl Case<'_> {
         }
         let before: Vec<Verdict> = places.iter().map(|&place| verdicts[place]).collect();
         let batch = docket.batch(self.node, &places, |history| history.series.latest());
-        let after = filter.screen(&batch, &before);
+        let mut opinions = vec![Opinions::default(); places.len()];
+        let after = filter.screen_and_note(&batch, &before, &mut opinions);
         debug_assert_eq!(after.len(), places.len(), "a filter has a verdict for each series");
-        for (place, after) in places.into_iter().zip(after) {
+        for ((place, after), screened) in places.into_iter().zip(after).zip(opinions) {
+            docket.note(place, |note| note.screened = screened);
             verdicts[place] = Verdict { by_value: 0, ..verdicts[place].and(after) };
         }
     }
@@ -160,7 +175,10 @@ impl Case<'_> {
             Some(window) => {
                 let span = span(Some(window));
                 let batch = docket.batch(self.node, &places, |history| history.series.within(span));
-                places.into_iter().zip(window.measure(&batch)).for_each(|(place, usage)| usages[place] = usage);
+                for (place, (usage, voice)) in places.into_iter().zip(window.measure_and_voice(&batch)) {
+                    docket.note(place, |note| *note = note.measured(usage.err(), voice));
+                    usages[place] = usage;
+                }
             }
             None => places
                 .into_iter()
@@ -231,6 +249,19 @@ impl<'a> Docket<'a> {
         self.pods.push(PodEntry { party, identity, containers: begin..self.containers.len() });
     }
 
+    /// Notes what filters said of each container.
+    fn note_opinions(&self, opinions: &[Opinions]) {
+        for (place, classified) in opinions.iter().enumerate().take(self.containers.len()) {
+            self.note(place, |note| note.classified = *classified);
+        }
+    }
+
+    /// Notes something of the container at a place.
+    fn note(&self, place: usize, change: impl FnOnce(&mut Note)) {
+        let container = &self.containers[place];
+        container.pod.note(container.reported_at, change);
+    }
+
     /// The pods that can be shown to a filter. `names` are those of all containers.
     fn identities<'b>(&'b self, node: &'b str, names: &'b [&'b str]) -> Vec<PodIdentity<'b>> {
         let shown = |entry: &'b PodEntry<'a>| {
@@ -299,10 +330,11 @@ pub(super) fn node_usage(
     node: &str,
     series: &super::history::Series,
     window: Option<&dyn WindowPolicy>,
-) -> Result<Usage, NoUsage> {
-    let Some(window) = window else { return last_two(series.latest()) };
+) -> (Result<Usage, NoUsage>, Note) {
+    let Some(window) = window else { return (last_two(series.latest()), Note::default()) };
     let span: Duration = window.history();
     let series = vec![Series { subject: Subject::Node, samples: series.within(span) }];
-    let mut usages = window.measure(&SeriesBatch { node, series });
-    usages.pop().unwrap_or(Err(NoUsage::Withheld))
+    let mut usages = window.measure_and_voice(&SeriesBatch { node, series });
+    let (usage, voice) = usages.pop().unwrap_or((Err(NoUsage::Withheld), Voice::Policy));
+    (usage, Note::default().measured(usage.err(), voice))
 }

@@ -12,6 +12,7 @@ use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
 use super::Absent;
 use super::history::PodHistory;
+use super::look::{NamespaceCount, Say};
 use crate::config::PodOnTwoNodes;
 use crate::model::units::UnixNanos;
 use crate::model::{NodeName, PodRef, PodUsage};
@@ -20,7 +21,7 @@ use crate::model::{NodeName, PodRef, PodUsage};
 #[derive(Default)]
 pub struct NamespaceUsage {
     pods: RwLock<BTreeMap<Arc<str>, Served>>,
-    /// Who has the say on pods of which there is no usage (yet). Locked only by who has locked `pods` for writing.
+    /// Who has the say on pods of which there is no usage (yet). Locked only by who has locked `pods`.
     unserved: Mutex<BTreeMap<Arc<str>, Claim>>,
     /// Shared with each writer, so that nobody removes the namespace under one.
     writers: Arc<()>,
@@ -107,6 +108,7 @@ impl<'a> Publisher<'a> {
             None => self.published.namespace_to_write(&pod.namespace),
         };
         let outcome = self.published.publish(&namespace.usage, self.node, pod, usage, word);
+        pod.outcome.set(Some(outcome));
         self.namespace = Some(namespace);
         outcome
     }
@@ -123,6 +125,30 @@ impl Published {
 
     pub(super) fn pod(&self, pod: PodRef<'_>) -> Option<PodUsage> {
         Some(self.namespace(pod.namespace)?.read().get(pod.name)?.usage.clone())
+    }
+
+    /// The node that has the say on a pod, when it last reported it, and whether the pod is served.
+    pub(super) fn say(&self, pod: PodRef<'_>) -> Option<Say> {
+        let namespace = self.namespace(pod.namespace)?;
+        let pods = namespace.pods.read();
+        let of = |claim: &Claim, usage| Say { node: claim.node.clone(), seen_at: claim.seen_at, usage };
+        if let Some(served) = pods.get(pod.name) {
+            return Some(of(&served.claim, Some(served.usage.clone())));
+        }
+        let unserved = namespace.unserved.lock();
+        unserved.get(pod.name).map(|claim| of(claim, None))
+    }
+
+    /// How many pods and containers of each namespace are served, by its name.
+    pub(super) fn counts(&self) -> Vec<NamespaceCount> {
+        let namespaces: Vec<_> =
+            self.namespaces.read().iter().map(|(name, usage)| (name.clone(), usage.clone())).collect();
+        let count = |(namespace, usage): (Arc<str>, Arc<NamespaceUsage>)| {
+            let pods = usage.read();
+            let containers = pods.values().map(|served| served.usage.containers.len()).sum();
+            NamespaceCount { namespace, pods: pods.len(), containers }
+        };
+        namespaces.into_iter().map(count).collect()
     }
 
     /// How many containers are served.

@@ -1,15 +1,15 @@
 //! What is promised where tenants have policies, told with policies that are plain functions.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Weak;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Barrier, Weak};
 
 use globset::{Glob, GlobSet};
 use proptest::prelude::*;
 
 use super::*;
 use crate::model::policy::{
-    FilterPolicy, PodIdentity, PreferredAddresses, SeriesBatch, Subject, Verdict, Verdicts, last_two,
+    FilterPolicy, Opinion, PodIdentity, PreferredAddresses, SeriesBatch, Subject, Verdict, Verdicts, Voice, last_two,
 };
 use crate::model::selector::LabelSelector;
 use crate::model::{Identities, Labels, Node};
@@ -680,4 +680,65 @@ proptest! {
             }
         }
     }
+}
+
+/// What the store knows of a pod on the court's node.
+fn look(court: &Court, pod: &'static str) -> PodLook {
+    let (namespace, name) = pod.split_once('/').unwrap();
+    let (look, _) = court.store.look_at_pod("n", PodRef { namespace, name }).expect("nobody writes");
+    look.unwrap_or_else(|| panic!("{pod} is known"))
+}
+
+#[test]
+fn what_policies_say_is_noted_beside_the_samples_for_as_long_as_they_have_a_say() {
+    let filter = Filter::of(&[("side", Verdict::DROP)]);
+    let window = Window::new(
+        0,
+        |subject, samples| {
+            if subject.ends_with("/odd") { Err(NoUsage::Withheld) } else { last_two(samples) }
+        },
+    );
+    let mut court = Court::new([tenant(&["shop"], Some(filter), Some(window))]);
+    let containers = [("shop/web/app", 10), ("shop/web/side", 10), ("shop/odd/odd", 10)];
+    for round in 0..3 {
+        court.put(&containers.map(|(path, cpu)| (path, 15 * (round + 1), cpu + round)));
+    }
+    let web = look(&court, "shop/web");
+    assert_eq!((web.outcome, web.is_judged), (Some(Ok(())), true));
+    let said = |look: &PodLook, at: usize| look.containers[at].note.classified.of(0);
+    assert_eq!((said(&web, 0), said(&web, 1)), (Opinion::Keep, Opinion::Drop));
+    assert_eq!(web.containers[0].note.voice, Some(Voice::Policy));
+    assert_eq!(web.containers[0].readings.count, 2);
+    let odd = look(&court, "shop/odd");
+    assert_eq!(odd.outcome, Some(Err(Absent::NoUsage(NoUsage::Withheld))));
+    assert_eq!(odd.containers[0].note.no_usage, Some(NoUsage::Withheld));
+
+    // Without policies there is nothing that they say.
+    court.tenants = tenants([]);
+    court.put(&containers.map(|(path, cpu)| (path, 60, cpu + 9)));
+    let web = look(&court, "shop/web");
+    assert_eq!((web.outcome, web.is_judged), (Some(Ok(())), false));
+}
+
+#[test]
+fn a_history_that_is_being_written_is_busy_and_nobody_waits_for_it() {
+    let pod = PodRef { namespace: "shop", name: "web" };
+    let (began, go_on) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+    let window = {
+        let (began, go_on) = (Arc::clone(&began), Arc::clone(&go_on));
+        Window::new(0, move |_, samples| {
+            began.wait();
+            go_on.wait();
+            last_two(samples)
+        })
+    };
+    let mut court = Court::new([tenant(&["shop"], None, Some(window))]);
+    let store = Arc::clone(&court.store);
+    let writer = std::thread::spawn(move || court.put(&[("shop/web/app", 15, 10)]));
+    began.wait();
+    assert!(matches!(store.look_at_pod("n", pod), Err(Busy)));
+    assert_eq!(store.say(pod).map(|say| say.usage), None, "what is published is not locked");
+    go_on.wait();
+    writer.join().unwrap();
+    assert!(store.look_at_pod("n", pod).is_ok());
 }
