@@ -15,6 +15,7 @@
 //! Absent on purpose: how plugins are loaded ([`Loader`], of which [`Sandbox`] is the real one), and what policies do.
 
 mod changes;
+mod record;
 mod sandbox;
 mod seen;
 
@@ -27,7 +28,7 @@ use anyhow::{Context as _, Result};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{Instrument as _, debug, debug_span, error, info, warn};
 
 use crate::args::Args;
 use crate::clock::Clock;
@@ -37,8 +38,10 @@ use crate::config::{self, Config, OnBadStart, Problem, Problems};
 use crate::model::policy::PreferredAddresses;
 use crate::plugins::load::{Facts, Loaded};
 use crate::telemetry::Metrics;
+use crate::telemetry::news::News;
 use crate::tenants::{NodePool, Tenant, Tenants};
 use changes::Changes;
+pub use record::{Record, Refused, Snapshot};
 pub use sandbox::Sandbox;
 use seen::Seen;
 
@@ -73,6 +76,8 @@ pub struct Generations<L> {
     in_force: InForce,
     /// What the latest attempt came to, if it was refused.
     refusal: Option<Refusal>,
+    /// What others may know.
+    record: Arc<Record>,
     /// Sections that wait for a restart, as told last.
     waiting: Vec<&'static str>,
     /// What operators have been warned of.
@@ -157,6 +162,7 @@ impl<L: Loader> Generations<L> {
             tenants,
             in_force,
             refusal: None,
+            record: Arc::default(),
             waiting: Vec::new(),
             warnings: BTreeSet::new(),
         };
@@ -173,6 +179,11 @@ impl<L: Loader> Generations<L> {
         }
     }
 
+    /// What is on record, now and later.
+    pub fn record(&self) -> Arc<Record> {
+        Arc::clone(&self.record)
+    }
+
     /// Follows the files until it is told to stop.
     pub async fn run(mut self, stop: CancellationToken) {
         loop {
@@ -187,9 +198,14 @@ impl<L: Loader> Generations<L> {
             };
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.reload(cause) => {}
+                () = self.reload_in_span(cause) => {}
             }
         }
+    }
+
+    async fn reload_in_span(&mut self, cause: Cause) {
+        let span = debug_span!("generation", number = self.in_force.number + 1);
+        self.reload(cause).instrument(span).await;
     }
 
     async fn reload(&mut self, cause: Cause) {
@@ -285,7 +301,12 @@ impl<L: Loader> Generations<L> {
         let number = self.in_force.number + 1;
         self.tenants.send_replace(Arc::new(loaded.tenants));
         (self.in_force.policies, self.in_force.plugins) = (policies, loaded.plugins);
-        self.refusal = None;
+        let InForce { policies, plugins, .. } = &self.in_force;
+        self.record.put_in_force(number, self.clock.now(), policies.clone(), plugins.clone());
+        if self.refusal.take().is_some() {
+            let changes = changes.to_string();
+            self.metrics.generations.herald.tell(|| News::GenerationApplied { number, changes });
+        }
         self.count_in_force(number);
         info!("generation {number} in force: {changes}");
     }
@@ -307,8 +328,12 @@ impl<L: Loader> Generations<L> {
             return;
         }
         metrics.is_last_successful.set(1);
+        self.record.mend();
         match self.refusal.take() {
-            Some(_) => info!("{} says again what generation {number} does, which stays in force", self.args.config),
+            Some(_) => {
+                info!("{} says again what generation {number} does, which stays in force", self.args.config);
+                metrics.herald.tell(|| News::GenerationApplied { number, changes: String::new() });
+            }
             None if cause == Cause::Asked => {
                 info!("asked by SIGHUP: nothing has changed, generation {number} stays in force");
             }
@@ -320,11 +345,15 @@ impl<L: Loader> Generations<L> {
     fn refuse(&mut self, Fault { problems, seen }: Fault) {
         let number = self.in_force.number;
         let text = problems.0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let each = problems.0.iter().map(ToString::to_string).collect();
+        self.record.refuse(number, self.clock.now(), each);
         let before = self.refusal.take();
         if before.as_ref().is_some_and(|before| before.text == text) {
             debug!("{text}; generation {number} stays in force");
         } else {
             error!("{text}; generation {number} stays in force");
+            let problems = text.clone();
+            self.metrics.generations.herald.tell(|| News::GenerationRefused { number, problems });
         }
         let waited = before.filter(|before| before.seen == seen).and_then(|before| before.retry);
         let after = waited.map_or(FIRST_RETRY, |retry| (retry.after * 2).min(LAST_RETRY));

@@ -16,6 +16,7 @@
 //! Absent on purpose: how any of the steps works.
 
 mod node;
+mod record;
 mod workers;
 
 use std::collections::HashMap;
@@ -40,6 +41,8 @@ use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::tenants::Tenants;
 use node::NodeTask;
+use record::Records;
+pub use record::{Decision, NodeRecord, Trouble};
 use workers::Workers;
 
 /// How long a generation waits for the labels of namespaces. Listing them takes well under a second where the API server
@@ -79,6 +82,8 @@ pub struct Tick {
     started_at: AtomicU64,
     /// When a node was last done with.
     finished_at: AtomicU64,
+    /// How the nodes fare that are asked.
+    records: Records,
 }
 
 impl Tick {
@@ -95,7 +100,34 @@ impl Tick {
             in_force,
             started_at: AtomicU64::new(0),
             finished_at: AtomicU64::new(0),
+            records: Records::default(),
         }
+    }
+
+    /// What is on record of a node; None: it is not asked.
+    pub fn record(&self, node: &str) -> Option<NodeRecord> {
+        self.records.of(node)
+    }
+
+    /// What is on record of all nodes that are asked, sorted by name.
+    pub fn records(&self) -> Vec<(NodeName, NodeRecord)> {
+        self.records.all()
+    }
+
+    /// The generation in force.
+    pub fn in_force(&self) -> Arc<Tenants> {
+        Arc::clone(&self.in_force.borrow())
+    }
+
+    /// What is asked, and how often.
+    pub fn config(&self) -> &ScrapeConfig {
+        &self.config
+    }
+
+    /// When the current tick began, and when a node was last done with; zero: never.
+    pub fn times(&self) -> (UnixNanos, UnixNanos) {
+        let read = |time: &AtomicU64| UnixNanos(time.load(Ordering::Relaxed));
+        (read(&self.started_at), read(&self.finished_at))
     }
 
     /// Whether ticks come when they should: none has been due yet, or the last began at most 1.5 resolutions ago.

@@ -6,13 +6,15 @@
 //!
 //! [`plugins`]: crate::plugins
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use globset::GlobSet;
+use globset::{Glob, GlobSet};
 
 use super::problem::Place;
+use crate::model::Labels;
 use crate::model::selector::LabelSelector;
 
 /// Plugins, tenants and node pools.
@@ -149,6 +151,46 @@ pub struct TenantConfig {
     pub cpu_per_tick: Duration,
     /// Where it stands.
     pub place: Place,
+}
+
+/// Why a namespace belongs to its tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ownership {
+    /// The tenant names it.
+    Name,
+    /// This pattern of the tenant matches.
+    Pattern(String),
+    /// The tenant's selector matches its labels.
+    Labels(String),
+    /// Nobody else owns it.
+    Nobody,
+}
+
+impl fmt::Display for Ownership {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name => f.write_str("its namespaces name it"),
+            Self::Pattern(pattern) => write!(f, "its namespaces have the pattern {pattern:?}"),
+            Self::Labels(selector) => write!(f, "its namespace_selector {selector:?} selects the labels"),
+            Self::Nobody => f.write_str("no tenant owns it"),
+        }
+    }
+}
+
+impl TenantConfig {
+    /// Why the tenant owns a namespace, if it does. Whether an earlier one does is not its business.
+    pub fn ownership(&self, namespace: &str, labels: Option<&Labels>) -> Option<Ownership> {
+        if self.namespaces.iter().any(|name| name == namespace) {
+            return Some(Ownership::Name);
+        }
+        let matches =
+            |pattern: &&String| Glob::new(pattern).is_ok_and(|glob| glob.compile_matcher().is_match(namespace));
+        if let Some(pattern) = self.namespaces.iter().find(matches) {
+            return Some(Ownership::Pattern(pattern.clone()));
+        }
+        let selector = self.namespace_selector.as_ref()?;
+        selector.matches(labels?).then(|| Ownership::Labels(selector.to_string()))
+    }
 }
 
 /// `[[node_pool]]`.

@@ -444,3 +444,36 @@ async fn what_the_file_says_wrong_is_not_tried_again_by_itself() {
     generations.reload(Cause::Files).await;
     assert!(generations.refusal.is_some_and(|refusal| refusal.retry.is_none()));
 }
+
+#[tokio::test]
+async fn what_is_refused_is_on_record_and_news_once_and_so_is_its_mending() {
+    let directory = with_one_tenant();
+    let metrics = metrics();
+    let mut news = metrics.generations.herald.listen().expect("nobody else listens");
+    let mut generations = start_with(&directory, Fake::new(), metrics).await.expect("it starts");
+    let record = generations.record();
+    let told = |record: &Record| {
+        let snapshot = record.snapshot();
+        let refused = snapshot.refusal.as_ref().map(|refusal| (refusal.problems.len(), refusal.times));
+        (snapshot.number, snapshot.policies.tenants.len(), refused)
+    };
+    assert_eq!((told(&record), record.snapshot().since), ((1, 1, None), UnixNanos(7_500_000_000)));
+    assert!(news.try_recv().is_err(), "a start is no news");
+
+    directory.write("ewma.wasm", "bad: broken");
+    generations.reload(Cause::Files).await;
+    generations.reload(Cause::Asked).await;
+    assert_eq!(told(&record), (1, 1, Some((1, 2))));
+    let Ok(News::GenerationRefused { number: 1, problems }) = news.try_recv() else { panic!("it is news") };
+    assert!(problems.contains("bad: broken"), "{problems}");
+    assert!(news.try_recv().is_err(), "the same once more is none");
+
+    directory.write("ewma.wasm", "good 1");
+    generations.reload(Cause::Files).await;
+    assert_eq!(told(&record), (1, 1, None));
+    let mended = News::GenerationApplied { number: 1, changes: String::new() };
+    assert_eq!(news.try_recv(), Ok(mended));
+    directory.write("gateway.toml", &format!("{EWMA}{}", tenant("b")));
+    generations.reload(Cause::Files).await;
+    assert_eq!((told(&record), news.try_recv().is_err()), ((2, 1, None), true));
+}

@@ -16,11 +16,12 @@ use prometheus::{Gauge, Histogram};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{Instrument as _, Span, debug, debug_span, error, info, warn};
 
+use super::record::{Decision, Page};
 use super::{Parts, Tick, moment_after, nanos, phase};
 use crate::decode::{self, Reading};
-use crate::model::policy::{AddressPolicy as _, Candidate, NoAddress};
+use crate::model::policy::{AddressPolicy as _, Candidate, NoAddress, Voice};
 use crate::model::units::UnixNanos;
 use crate::model::{LeftOut, Node};
 use crate::scrape::{Answer, NodeScraper, ScrapeError};
@@ -43,6 +44,8 @@ pub(super) struct NodeTask {
     last_request: Gauge,
     /// Why the node fails at present.
     failing: Option<&'static str>,
+    /// What others may know of it.
+    page: Page,
     /// Whether its last answer held lines that could not be read.
     is_garbled: bool,
 }
@@ -58,6 +61,7 @@ impl NodeTask {
     ) -> Self {
         let (name, metrics) = (node.name.as_str(), &tick.parts.metrics);
         let phase = phase(name);
+        let page = tick.records.open(&node.name);
         let mut generations = tick.in_force.subscribe();
         let in_force = Arc::clone(&generations.borrow_and_update());
         Self {
@@ -70,6 +74,7 @@ impl NodeTask {
             rule: Rule { tick: Arc::clone(tick), node, generations, in_force, recomputing: Arc::default(), gone },
             updates,
             decided_by: None,
+            page,
             failing: None,
             is_garbled: false,
         }
@@ -81,13 +86,15 @@ impl NodeTask {
         let mut due = UnixNanos(self.parts().clock.now().0.saturating_add(nanos(self.first_delay)));
         let mut wake = Instant::now() + self.first_delay;
         loop {
+            self.page.lock().next_at = due;
             let answered = tokio::select! {
                 () = gone.cancelled() => break,
                 answered = self.next_answer(wake) => answered,
             };
             // This is not broken off: what is being stored would be stored after the node is forgotten.
             if let Some(answered) = answered {
-                self.finish(answered).await;
+                let span = self.span();
+                self.finish(answered).instrument(span).await;
             }
             let now = self.parts().clock.now();
             due = moment_after(due.max(now), self.phase, self.tick.config.resolution);
@@ -113,14 +120,26 @@ impl NodeTask {
                 Ok(()) = self.rule.generations.changed() => self.rule.adopt(),
             }
         }
-        if self.scraper.skipped().is_some() { None } else { Some(self.ask().await) }
+        if self.scraper.skipped().is_some() {
+            return None;
+        }
+        let span = self.span();
+        Some(self.ask().instrument(span).await)
+    }
+
+    /// What is told of a scrape is told as of its node. Where it is not told, the span costs a look at a flag.
+    fn span(&self) -> Span {
+        debug_span!("scrape", node = %self.rule.node.name)
     }
 
     /// Decides where the node is asked.
     async fn decide(&mut self) {
         let (node, tenants) = (Arc::clone(&self.rule.node), Arc::clone(&self.rule.in_force));
-        let candidates = self.rule.candidates().await;
+        let (candidates, voice) = self.rule.candidates().await;
         let was_skipped = self.scraper.skipped().is_some();
+        let pool = tenants.pool_of(&node).map(|pool| Arc::clone(&pool.name));
+        let decision = Decision { generation: tenants.generation, pool, candidates: candidates.clone(), voice };
+        self.page.lock().decision = Some(decision);
         self.scraper.update(Arc::clone(&node), candidates);
         self.decided_by = Some(tenants);
         match self.scraper.skipped() {
@@ -128,6 +147,7 @@ impl NodeTask {
                 info!(node = %node.name, %reason, "node is not asked; what was served of it is withdrawn");
                 self.parts().metrics.nodes_skipped.inc();
                 self.set_failing(None);
+                self.page.lock().trouble = None;
                 self.rule.forget().await;
             }
             None if was_skipped => {
@@ -141,10 +161,11 @@ impl NodeTask {
     /// Asks the kubelet. Meanwhile a new generation is followed, as far as that does not need the scraper.
     async fn ask(&mut self) -> Answered {
         let tick = Arc::clone(&self.tick);
-        let (scraper, rule) = (&mut self.scraper, &mut self.rule);
+        let (scraper, rule, page) = (&mut self.scraper, &mut self.rule, &self.page);
         let asking = async {
             let permit = Arc::clone(&tick.permits).acquire_owned().await.expect("nobody closes the semaphore");
             let asked_at = tick.parts.clock.now();
+            page.lock().asked_at = Some(asked_at);
             Answered { asked_at, outcome: scraper.scrape().await, _permit: permit }
         };
         let mut asking = pin!(asking);
@@ -165,6 +186,8 @@ impl NodeTask {
             Ok(answer) => self.take_in(answer, asked_at, answered_at).await,
             Err(error) => Err(error),
         };
+        let failure = outcome.as_ref().err().map(|error| (error.reason(), error.to_string()));
+        self.page.lock().note_outcome(answered_at, failure);
         self.report(outcome.as_ref().err());
         if outcome.is_err() {
             let name = self.rule.node.name.clone();
@@ -187,7 +210,9 @@ impl NodeTask {
         let reading = Reading { form: answer.form, asked_at, timestamp: self.tick.timestamp };
         let (is_short, may_wait) = (answer.body.len() <= AT_ONCE, self.rule.may_wait_for_guests());
         self.parts().metrics.scrape_bytes.inc_by(answer.body.len() as u64);
+        let span = Span::current();
         let decode = move || -> Result<(LeftOut, Put), ScrapeError> {
+            let _scrape = span.enter();
             let batch = decode::batch(&answer.body, reading)?;
             let judges = Judges::of(&tenants, &*tick.parts.cluster, &node);
             Ok((batch.left_out, tick.parts.store.put(&node.name, &batch, answered_at, judges.as_ref())))
@@ -204,6 +229,10 @@ impl NodeTask {
     }
 
     fn count(&mut self, left_out: LeftOut, put: Put) {
+        {
+            let mut page = self.page.lock();
+            (page.left_out, page.put) = (left_out, put);
+        }
         let metrics = Arc::clone(&self.parts().metrics);
         let was_garbled = std::mem::replace(&mut self.is_garbled, left_out.bad_lines > 0);
         metrics.bad_lines.inc_by(u64::from(left_out.bad_lines));
@@ -272,6 +301,7 @@ impl NodeTask {
             self.parts().metrics.nodes_skipped.dec();
         }
         self.rule.forget().await;
+        self.tick.records.close(&self.rule.node.name, &self.page);
         self.parts().metrics.forget_node(self.rule.node.name.as_str());
     }
 
@@ -318,15 +348,15 @@ impl Rule {
     }
 
     /// Where the node is asked.
-    async fn candidates(&self) -> Result<Vec<Candidate>, NoAddress> {
+    async fn candidates(&self) -> (Result<Vec<Candidate>, NoAddress>, Voice) {
         let (tenants, node) = (Arc::clone(&self.in_force), Arc::clone(&self.node));
         if tenants.pool_of(&node).is_none_or(|pool| pool.address.is_none()) {
-            return tenants.addresses.candidates(&node);
+            return (tenants.addresses.candidates(&node), Voice::BuiltIn);
         }
-        let decided = self.tick.workers.run(move || tenants.of_node(&node).address.candidates(&node)).await;
+        let decided = self.tick.workers.run(move || tenants.of_node(&node).address.candidates_and_voice(&node)).await;
         decided.unwrap_or_else(|error| {
             error!(node = %self.node.name, %error, "address policy ended early; asking at the preferred addresses");
-            self.in_force.addresses.candidates(&self.node)
+            (self.in_force.addresses.candidates(&self.node), Voice::Fallback)
         })
     }
 

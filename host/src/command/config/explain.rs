@@ -8,12 +8,11 @@ use std::fmt::Write as _;
 use std::str::FromStr;
 
 use clap::Args as ClapArgs;
-use globset::Glob;
 use serde_json::{Value, json};
 
 use super::Answer;
 use super::effective::{owned, policies_text, tenant_json};
-use crate::config::policies::{NodePoolConfig, PoliciesConfig, TenantConfig};
+use crate::config::policies::{NodePoolConfig, Ownership, PoliciesConfig, TenantConfig};
 use crate::model::policy::{FilterPolicy, PodIdentity, Verdict};
 use crate::model::{Labels, PodRef};
 use crate::tenants::Tenants;
@@ -85,30 +84,6 @@ impl Question {
     }
 }
 
-/// Why a tenant owns a namespace.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Reason {
-    /// It names it.
-    Name,
-    /// This pattern of it matches.
-    Pattern(String),
-    /// Its selector matches the labels.
-    Labels(String),
-    /// Nobody else does.
-    Nobody,
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Name => f.write_str("its namespaces name it"),
-            Self::Pattern(pattern) => write!(f, "its namespaces have the pattern {pattern:?}"),
-            Self::Labels(selector) => write!(f, "its namespace_selector {selector:?} selects the labels"),
-            Self::Nobody => f.write_str("no tenant owns it"),
-        }
-    }
-}
-
 /// Why a tenant does not.
 fn reason_not(tenant: &TenantConfig, labels: Option<&Labels>) -> String {
     match (&tenant.namespace_selector, labels) {
@@ -122,28 +97,16 @@ fn reason_not(tenant: &TenantConfig, labels: Option<&Labels>) -> String {
     }
 }
 
-fn reason(tenant: &TenantConfig, namespace: &str, labels: Option<&Labels>) -> Option<Reason> {
-    if tenant.namespaces.iter().any(|name| name == namespace) {
-        return Some(Reason::Name);
-    }
-    let matches = |pattern: &&String| Glob::new(pattern).is_ok_and(|glob| glob.compile_matcher().is_match(namespace));
-    if let Some(pattern) = tenant.namespaces.iter().find(matches) {
-        return Some(Reason::Pattern(pattern.clone()));
-    }
-    let selector = tenant.namespace_selector.as_ref()?;
-    selector.matches(labels?).then(|| Reason::Labels(selector.to_string()))
-}
-
 /// The owner, if it is a tenant, why, and those that come before it in vain.
 fn owner<'p>(
     policies: &'p PoliciesConfig,
     namespace: &str,
     labels: Option<&Labels>,
-) -> (Option<&'p TenantConfig>, Reason, &'p [TenantConfig]) {
-    let reasons = policies.tenants.iter().map(|tenant| reason(tenant, namespace, labels));
+) -> (Option<&'p TenantConfig>, Ownership, &'p [TenantConfig]) {
+    let reasons = policies.tenants.iter().map(|tenant| tenant.ownership(namespace, labels));
     match reasons.enumerate().find_map(|(at, reason)| Some((at, reason?))) {
         Some((at, reason)) => (Some(&policies.tenants[at]), reason, &policies.tenants[..at]),
-        None => (policies.default.as_ref(), Reason::Nobody, &policies.tenants),
+        None => (policies.default.as_ref(), Ownership::Nobody, &policies.tenants),
     }
 }
 
