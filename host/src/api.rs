@@ -6,7 +6,8 @@
 //! learns nothing of what there is.
 //!
 //! Which nodes and pods there are is [`discovery`](crate::discovery)'s to say, what they use the store's; here the two
-//! are joined, name by name. An object without usage is left out of lists and not found by name.
+//! are joined, name by name. An object without usage is left out of lists and not found by name; [`explain`] says why, and
+//! `gateways` how the gateway itself fares.
 //!
 //! Absent on purpose: arithmetic on samples, and any wait for a policy.
 //!
@@ -16,8 +17,10 @@ pub mod audit;
 pub mod body;
 pub mod certificate;
 mod documents;
+pub mod explain;
 pub mod exposition;
 pub mod flow;
+mod gateways;
 mod lists;
 pub mod probes;
 pub mod route;
@@ -36,12 +39,13 @@ use http::header::{
 use http::request::Parts as Head;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use tokio::time::Instant;
-use tracing::{debug, error};
+use tracing::{Instrument as _, Level, Span, debug, debug_span, error, field};
 
 use crate::auth::{Attributes, Caller, Door, Identity, Refusal, User};
 use crate::clock::Clock;
 use crate::config::ServingConfig;
 use crate::discovery::Cluster;
+use crate::generations;
 use crate::model::PodRef;
 use crate::model::units::UnixNanos;
 use crate::store::Store;
@@ -49,6 +53,7 @@ use crate::telemetry::Metrics;
 use crate::tick::Tick;
 use audit::{Audit, End, Record, Unrecorded};
 use body::Body;
+use explain::{Lookups, PodLookup};
 use exposition::{Exposition, Format};
 use flow::{Flow, Gate, Shutdown, Turn};
 use probes::Probe;
@@ -78,6 +83,21 @@ pub struct Parts {
     pub audit: Option<Audit>,
     /// `api.resource_metrics`: whether `/metrics/resource` is there.
     pub resource_metrics: bool,
+    /// What is on record of generations of policies.
+    pub generations: Arc<generations::Record>,
+    /// Who we are.
+    pub about: About,
+    /// Asks the API server about pods that are not served.
+    pub lookup: Arc<dyn PodLookup>,
+}
+
+/// Which gateway this is.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// The host name, which in a cluster is the pod's.
+    pub name: String,
+    /// When it started.
+    pub started: UnixNanos,
 }
 
 /// Answers requests.
@@ -87,6 +107,7 @@ pub struct Api {
     request_timeout: Duration,
     /// For lists that cannot leave before they are whole.
     room: lists::Room,
+    lookups: Lookups,
 }
 
 /// A response in the making: its head's particulars and its body.
@@ -137,16 +158,25 @@ impl Api {
     /// An API that speaks for `parts`.
     pub fn new(parts: Parts, config: &ServingConfig) -> Self {
         let flow = Flow::new(config, Arc::clone(&parts.shutdown));
-        Self { parts, flow, request_timeout: config.request_timeout, room: lists::Room::new() }
+        let lookups = Lookups::new(Arc::clone(&parts.lookup));
+        Self { parts, flow, request_timeout: config.request_timeout, room: lists::Room::new(), lookups }
     }
 
     /// Answers one request, which came by `link`. Its own body is not read: nothing that we serve takes one.
     ///
     /// `busy` is held until the answer is sent.
     pub async fn answer<B>(&self, request: Request<B>, link: &Link, busy: Busy) -> Response<Body> {
-        let started = Instant::now();
         let (head, _) = request.into_parts();
-        let (audit_id, takes_gzip) = (audit_id(&head.headers), takes_gzip(&head.headers));
+        let audit_id = audit_id(&head.headers);
+        // What is not known yet is told when it is. Where nothing is told of requests, the span costs a look at a flag.
+        let id = audit_id.to_str().unwrap_or_default();
+        let span = debug_span!("request", audit_id = id, verb = field::Empty, resource = field::Empty);
+        self.answer_in_span(head, audit_id, link, busy).instrument(span).await
+    }
+
+    async fn answer_in_span(&self, head: Head, audit_id: HeaderValue, link: &Link, busy: Busy) -> Response<Body> {
+        let started = Instant::now();
+        let takes_gzip = takes_gzip(&head.headers);
         let in_flight = Counted::new(&self.parts.metrics.http_in_flight);
         let common = self.flow.headers(&head.headers);
         let (method, version, path) = (head.method.clone(), head.version, head.uri.path().to_owned());
@@ -182,6 +212,9 @@ impl Api {
     async fn answer_admitted(&self, head: Head, link: &Link, audit_id: &HeaderValue) -> (Answer, [&'static str; 2]) {
         let routed = route(&head.method, &head.uri, &head.headers);
         let (labels, form) = ([routed.attributes.verb, resource_label(&routed)], routed.error_form);
+        if tracing::enabled!(Level::DEBUG) {
+            Span::current().record("verb", labels[0]).record("resource", labels[1]);
+        }
         let received_at = self.parts.clock.now();
         if self.flow.says_goaway(head.version, draw) {
             link.hang_up();
@@ -334,6 +367,16 @@ impl Api {
             Endpoint::Pod { version, namespace, name, form } => {
                 self.pod(version, PodRef { namespace: &namespace, name: &name }, form)?
             }
+            Endpoint::ExplainNode(name) => {
+                self.check_synced()?;
+                Answer::report(&explain::node(&self.parts, &name).await?)
+            }
+            Endpoint::ExplainPod { namespace, name } => {
+                self.check_synced()?;
+                let pod = PodRef { namespace: &namespace, name: &name };
+                Answer::report(&explain::pod(&self.parts, &self.lookups, pod).await?)
+            }
+            Endpoint::Gateways => Answer::report(&gateways::list(&self.parts)),
             Endpoint::Version => Answer::json(VERSION.to_json()),
             Endpoint::Probe(probe, question) => {
                 let checks: Vec<_> = probe.checks().iter().map(|name| (*name, self.check(probe, name))).collect();
@@ -490,6 +533,11 @@ impl Answer {
         Self::ok("application/json", Body::whole(body))
     }
 
+    /// A document about ourselves.
+    fn report(document: &impl serde::Serialize) -> Self {
+        Self::json(serde_json::to_vec(document).expect("documents have keys of text, and nothing else that JSON lacks"))
+    }
+
     /// A body in the form that was asked for.
     fn document(body: Vec<u8>, form: Form) -> Self {
         Self::ok(form.content_type(), Body::whole(body))
@@ -603,6 +651,7 @@ fn resource_label(routed: &Routed) -> &'static str {
         Ok(Endpoint::Pods { .. } | Endpoint::Pod { .. }) => "pods",
         Ok(Endpoint::Probe(..) | Endpoint::ProbeCheck(..)) => "probes",
         Ok(Endpoint::Metrics | Endpoint::ResourceMetrics(_)) => "metrics",
+        Ok(Endpoint::ExplainNode(_) | Endpoint::ExplainPod { .. } | Endpoint::Gateways) => "gateway",
         Ok(_) => "discovery",
         Err(_) => "none",
     }

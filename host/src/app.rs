@@ -1,12 +1,14 @@
 //! Wiring, and nothing else: builds the parts in the order in which data flows through them, owns every task, and
 //! ends them in the reverse order.
 
+mod lookup;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -15,7 +17,7 @@ use crate::api::audit::{self, Audit};
 use crate::api::certificate::ServingCertificates;
 use crate::api::flow::Shutdown;
 use crate::api::serve::Server;
-use crate::api::{self, Api};
+use crate::api::{self, About, Api};
 use crate::args::Args;
 use crate::auth::review::KubeReviews;
 use crate::auth::trust::TrustStore;
@@ -24,14 +26,18 @@ use crate::clock::Clock;
 use crate::config::{Config, KubeletTls};
 use crate::credentials;
 use crate::discovery::{self, Cluster};
-use crate::generations::{Generations, Sandbox};
+use crate::events;
+use crate::generations::{Generations, Record, Sandbox};
 use crate::model::units::UnixNanos;
+use crate::report;
 use crate::scrape::kubelet::{ClientOptions, KubeletClient};
 use crate::shutdown::Signals;
 use crate::store::{self, Store};
 use crate::telemetry::Metrics;
+use crate::telemetry::news::News;
 use crate::tenants::Tenants;
 use crate::tick::{self, Tick};
+use lookup::KubePods;
 
 /// How we introduce ourselves to API servers and kubelets.
 const USER_AGENT: &str = concat!("metrics-gateway/", env!("CARGO_PKG_VERSION"));
@@ -57,6 +63,9 @@ pub struct App {
     reload: Reload,
     /// Of audit events, if a record is kept.
     writer: Option<audit::Writer>,
+    /// Where Events go, if anywhere, and what they are made of.
+    announcement: Option<(events::Target, mpsc::Receiver<News>)>,
+    about: About,
     /// Everything but connections.
     tasks: TaskTracker,
 }
@@ -80,7 +89,10 @@ impl App {
         let clock = system_clock();
         let tasks = TaskTracker::new();
         let metrics = Arc::new(Metrics::new(config.scrape.resolution));
-        let (tenants, reload) = start_generations(args, &config, &metrics, &clock).await?;
+        let about = About { name: host_name(), started: clock.now() };
+        // Before anything can happen that is news.
+        let announcement = announcement(&metrics);
+        let (tenants, generations, reload) = start_generations(args, &config, &metrics, &clock).await?;
         let cluster = Arc::new(Cluster::new());
         let store = Arc::new(build_store(&config));
         let client = api_server_client(config.kubeconfig.as_deref()).await?;
@@ -118,6 +130,9 @@ impl App {
                 shutdown: Arc::clone(&shutdown),
                 audit,
                 resource_metrics: config.api.resource_metrics,
+                generations,
+                about: about.clone(),
+                lookup: Arc::new(KubePods::new(client.clone())),
             },
             &config.serving,
         ));
@@ -136,6 +151,8 @@ impl App {
             shutdown,
             reload,
             writer,
+            announcement,
+            about,
             tasks,
         })
     }
@@ -153,6 +170,10 @@ impl App {
         self.spawn_reload(&stop);
         if let Some(writer) = self.writer.take() {
             self.tasks.spawn(writer.run(self.tasks.clone(), stop.clone()));
+        }
+        if let Some((target, news)) = self.announcement.take() {
+            let (client, instance) = (self.client.clone(), self.about.name.clone());
+            self.tasks.spawn(events::announce(client, target, instance, news, stop.clone()));
         }
         self.tasks.spawn(Arc::clone(&self.tick).run(stop.clone()));
         self.tasks.spawn(self.server.run(Arc::clone(&self.api), connections.clone(), stop_serving.clone()));
@@ -243,23 +264,25 @@ impl App {
     }
 }
 
-/// The policies in force, and what puts others there. Without a file there are the built-in ones, and no sandbox.
+/// The policies in force, what is on record of them, and what puts others there. Without a file there are the built-in
+/// ones, and no sandbox.
 async fn start_generations(
     args: Args,
     config: &Config,
     metrics: &Arc<Metrics>,
     clock: &Clock,
-) -> Result<(watch::Receiver<Arc<Tenants>>, Reload)> {
+) -> Result<(watch::Receiver<Arc<Tenants>>, Arc<Record>, Reload)> {
     let (tenants, in_force) = watch::channel(Arc::new(Tenants::upstream(config.scrape.addresses.clone())));
     if args.config.is_empty() {
         metrics.generations.current.set(1);
         metrics.generations.is_last_successful.set(1);
-        return Ok((in_force, Reload::Nothing(signal(SignalKind::hangup())?)));
+        let record = Arc::new(Record::built_in(clock.now()));
+        return Ok((in_force, record, Reload::Nothing(signal(SignalKind::hangup())?)));
     }
     let sandbox = Sandbox::new(config, Arc::clone(metrics));
     let (config, metrics, clock) = (config.clone(), Arc::clone(metrics), clock.clone());
     let generations = Generations::start(args, config, sandbox, tenants, metrics, clock).await?;
-    Ok((in_force, Reload::Files(Box::new(generations))))
+    Ok((in_force, generations.record(), Reload::Files(Box::new(generations))))
 }
 
 /// What keeps the record of requests, and what writes it.
@@ -277,6 +300,25 @@ fn load_audit(
 #[expect(clippy::disallowed_methods, reason = "somebody has to ask; everybody else is handed this clock")]
 pub fn system_clock() -> Clock {
     Clock::new(|| UnixNanos::from_system(SystemTime::now()))
+}
+
+/// The Deployment that runs us, as its manifest says, and what there is to tell of us there.
+fn announcement(metrics: &Metrics) -> Option<(events::Target, mpsc::Receiver<News>)> {
+    const VARIABLE: &str = "METRICS_GATEWAY_DEPLOYMENT";
+    let name = std::env::var_os(VARIABLE).filter(|name| !name.is_empty())?.to_string_lossy().into_owned();
+    match name.parse() {
+        Ok(target) => Some((target, metrics.generations.herald.listen()?)),
+        Err(why) => {
+            warn!("{VARIABLE} {name:?} {why}; no Events are sent");
+            None
+        }
+    }
+}
+
+/// What tells replicas apart: in a cluster the host bears the name of the pod.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    report::line(name.trim(), 253)
 }
 
 fn build_store(config: &Config) -> Store {

@@ -6,6 +6,7 @@ pub mod args;
 pub mod clock;
 pub mod config;
 pub mod model;
+pub mod report;
 
 pub mod decode;
 pub mod tenants;
@@ -16,6 +17,7 @@ pub mod scrape;
 pub mod store;
 
 pub mod auth;
+pub mod events;
 
 pub mod credentials;
 pub mod generations;

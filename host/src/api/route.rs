@@ -100,6 +100,17 @@ pub enum Endpoint {
         /// In which form.
         form: Form,
     },
+    /// Why a node is served as it is.
+    ExplainNode(String),
+    /// Why a pod is.
+    ExplainPod {
+        /// Its namespace, unchecked.
+        namespace: String,
+        /// Its name, unchecked.
+        name: String,
+    },
+    /// How the gateway itself fares.
+    Gateways,
     /// `/version`.
     Version,
     /// `/livez`, `/readyz`, `/healthz`: all checks.
@@ -399,6 +410,20 @@ impl Request<'_> {
             ["namespaces", namespace, "pods", name] => {
                 let form = self.object(Resource::Pods)?;
                 Ok(Endpoint::Pod { version, namespace: namespace.to_owned(), name: name.to_owned(), form })
+            }
+            // Ours, and in no document of discovery, which says what upstream's says; the same in each version.
+            ["nodes", name, "explain"] => {
+                self.check_method_and_accept(Offer::JsonOnly)?;
+                Ok(Endpoint::ExplainNode(name.to_owned()))
+            }
+            ["namespaces", namespace, "pods", name, "explain"] => {
+                self.check_method_and_accept(Offer::JsonOnly)?;
+                Ok(Endpoint::ExplainPod { namespace: namespace.to_owned(), name: name.to_owned() })
+            }
+            ["gateways"] if self.query.is_on("watch") => Err(Status::method_not_allowed()),
+            ["gateways"] => {
+                self.check_method_and_accept(Offer::JsonOnly)?;
+                Ok(Endpoint::Gateways)
             }
             _ => Err(Status::path_not_found()),
         }

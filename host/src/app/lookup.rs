@@ -1,0 +1,33 @@
+//! One pod, as the API server knows it: for explanations of pods that are not served.
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, Client};
+
+use crate::api::explain::{PodFacts, PodLookup};
+use crate::model::PodRef;
+
+/// Asks by the gateway's own right to read pods.
+pub(super) struct KubePods(Client);
+
+impl KubePods {
+    pub(super) fn new(client: Client) -> Self {
+        Self(client)
+    }
+}
+
+impl PodLookup for KubePods {
+    fn look_up<'a>(&'a self, pod: PodRef<'a>) -> BoxFuture<'a, Result<Option<PodFacts>, String>> {
+        async move {
+            let pods: Api<Pod> = Api::namespaced(self.0.clone(), pod.namespace);
+            let found = pods.get_opt(pod.name).await.map_err(|error| error.to_string())?;
+            Ok(found.map(|pod| PodFacts {
+                is_terminating: pod.metadata.deletion_timestamp.is_some(),
+                phase: pod.status.and_then(|status| status.phase).unwrap_or_else(|| "Unknown".to_owned()),
+                node: pod.spec.and_then(|spec| spec.node_name).filter(|node| !node.is_empty()),
+            }))
+        }
+        .boxed()
+    }
+}
