@@ -29,11 +29,13 @@ use values::{GoDuration, InvalidValue};
 pub const USAGE: &str = "Usage:\n  metrics-gateway [flags]\n  metrics-gateway COMMAND …";
 
 /// The words that, in the first place, select a command instead of flags, and what each is for.
-pub const COMMANDS: [(&str, &str); 4] = [
+pub const COMMANDS: [(&str, &str); 6] = [
     ("config", "Check gateway.toml, and explain what it means for whom."),
     ("doctor", "Walk the whole chain from API server to kubelets; say what is wrong, and what mends it."),
+    ("explain", "Say why a pod or a node is served as it is, or is not."),
     ("pki", "Make the certificates of the aggregation layer."),
     ("plugin", "Make, test and measure plugins."),
+    ("status", "Show how a running gateway fares."),
 ];
 
 /// What the command line asks for.

@@ -10,7 +10,10 @@
 mod cluster;
 mod config;
 mod doctor;
+mod explain;
+mod gateway;
 mod pki;
+mod status;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -30,9 +33,14 @@ enum Command {
     Doctor(doctor::DoctorCommand),
     /// Makes the certificates of the aggregation layer.
     Pki(pki::PkiArgs),
+    /// Says why a running gateway serves a pod or a node as it does, or why it does not.
+    #[command(subcommand)]
+    Explain(explain::ExplainCommand),
     /// Makes, tests and measures plugins.
     #[command(subcommand)]
     Plugin(authoring::PluginCommand),
+    /// Shows how a running gateway fares: nodes, tenants, plugins, generation, latency.
+    Status(status::StatusCommand),
 }
 
 /// Reads the words after the program's name and does what they ask for.
@@ -46,7 +54,9 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
         Command::Config(command) => config::run(command),
         Command::Doctor(command) => doctor::run(command),
         Command::Pki(args) => pki::run(&args),
+        Command::Explain(command) => explain::run(command),
         Command::Plugin(command) => authoring::run(command),
+        Command::Status(command) => status::run(command),
     };
     done.unwrap_or_else(|error| {
         eprintln!("{error:#}");
