@@ -16,6 +16,7 @@
 mod access;
 mod aggregator;
 mod discovery;
+mod events;
 pub mod objects;
 mod query;
 mod read;
@@ -51,6 +52,7 @@ use crate::port::ReservedPort;
 use crate::serve::{self, Listener, Peer};
 use access::ReviewKind;
 use aggregator::Aggregator;
+use events::Events;
 use read::Question;
 
 /// A process that another test is just starting has the closed listener for a moment, until it becomes its program.
@@ -72,6 +74,7 @@ struct Shared {
     objects: Arc<Objects>,
     access: Access,
     registered: Mutex<Option<Registered>>,
+    events: Events,
     requests: Mutex<Vec<SeenRequest>>,
     documents: Mutex<BTreeMap<String, (StatusCode, String)>>,
     tasks: TaskTracker,
@@ -110,6 +113,7 @@ impl ApiServer {
             objects,
             access: Access::default(),
             registered: Mutex::default(),
+            events: Events::default(),
             requests: Mutex::default(),
             documents: Mutex::default(),
             tasks: TaskTracker::new(),
@@ -157,6 +161,16 @@ impl ApiServer {
     pub fn put_document(&self, path: &str, status: u16, text: impl ToString) {
         let status = StatusCode::from_u16(status).expect("a status from 100 to 999");
         self.shared.documents.lock().insert(path.to_owned(), (status, text.to_string()));
+    }
+
+    /// From now on there is a Deployment of this name, which Events may be about.
+    pub fn add_deployment(&self, namespace: &str, name: &str) {
+        self.shared.events.add_deployment(namespace, name);
+    }
+
+    /// The Events (`events.k8s.io/v1`) that were created so far, oldest first.
+    pub fn events(&self) -> Vec<Value> {
+        self.shared.events.created()
     }
 
     /// The requests so far, oldest first; after ten thousand, no more are remembered.
@@ -376,6 +390,12 @@ impl Shared {
             }
             (&Method::POST, ["apis", "authorization.k8s.io", "v1", "subjectaccessreviews"]) => {
                 self.review(ReviewKind::Access, request).await
+            }
+            (&Method::GET, ["apis", "apps", "v1", "namespaces", namespace, "deployments", name]) => {
+                self.events.deployment(namespace, name)
+            }
+            (&Method::POST, ["apis", "events.k8s.io", "v1", "namespaces", namespace, "events"]) => {
+                self.events.create(namespace, request).await
             }
             (&Method::GET, ["livez" | "readyz" | "healthz"]) => Response::new(Body::from("ok")),
             (&Method::GET, ["api", "v1", "namespaces", namespace, plural]) => {

@@ -70,7 +70,15 @@ impl Gateway {
     /// # Errors
     /// Where there is no binary, or it cannot be started. One that starts and fails is seen by [`Gateway::wait_ready`].
     pub fn start(api: &ApiServer, args: &[&str]) -> Result<Self> {
-        Self::start_with(api, &STANDARD_ARGS, args)
+        Self::start_with(api, &STANDARD_ARGS, args, &[])
+    }
+
+    /// As [`Gateway::start`], with more variables in its environment.
+    ///
+    /// # Errors
+    /// As [`Gateway::start`].
+    pub fn start_in(api: &ApiServer, args: &[&str], environment: &[(&str, &str)]) -> Result<Self> {
+        Self::start_with(api, &STANDARD_ARGS, args, environment)
     }
 
     /// As [`Gateway::start`], but of the standard arguments only those that say where things are: kubeconfig and port.
@@ -78,10 +86,10 @@ impl Gateway {
     /// # Errors
     /// As [`Gateway::start`].
     pub fn start_bare(api: &ApiServer, args: &[&str]) -> Result<Self> {
-        Self::start_with(api, &[], args)
+        Self::start_with(api, &[], args, &[])
     }
 
-    fn start_with(api: &ApiServer, standard: &[&str], args: &[&str]) -> Result<Self> {
+    fn start_with(api: &ApiServer, standard: &[&str], args: &[&str], environment: &[(&str, &str)]) -> Result<Self> {
         let directory = Directory::new("metrics-gateway-test")?;
         let port = ReservedPort::take()?;
         let address = port.address();
@@ -102,6 +110,7 @@ impl Gateway {
             // Nothing of the machine's surroundings reaches into a test.
             command.env_remove(variable).env_remove(variable.to_lowercase());
         }
+        command.env_remove("METRICS_GATEWAY_DEPLOYMENT").envs(environment.iter().copied());
         let mut child = command.spawn().with_context(|| format!("starting {}", binary.display()))?;
         let log = Log::default();
         let errors = log.read(child.stderr.take().context("the child has no stderr")?);
