@@ -11,12 +11,12 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 /// The root of the repository.
-pub fn root() -> PathBuf {
+pub(super) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the repository").to_owned()
 }
 
 /// The values files that the chart is tried with, by name, without `-values.yaml`.
-pub fn cases() -> Vec<(String, PathBuf)> {
+pub(super) fn cases() -> Vec<(String, PathBuf)> {
     let entries = fs::read_dir(root().join("deploy/chart/ci")).expect("it is there");
     let mut cases: Vec<(String, PathBuf)> = entries
         .map(|entry| entry.expect("a directory can be read to its end").path())
@@ -30,21 +30,21 @@ pub fn cases() -> Vec<(String, PathBuf)> {
 }
 
 /// The objects of a release `metrics-server` in kube-system on a cluster of this version.
-pub fn render(case: &str, kubernetes: &str) -> Vec<Value> {
+pub(super) fn render(case: &str, kubernetes: &str) -> Vec<Value> {
     let values = root().join(format!("deploy/chart/ci/{case}-values.yaml"));
     let values = values.display().to_string();
     template(&["--kube-version", kubernetes, "--values", &values]).unwrap_or_else(|error| panic!("{case}: {error}"))
 }
 
 /// `helm template` with these arguments.
-pub fn template(arguments: &[&str]) -> Result<Vec<Value>, String> {
+pub(super) fn template(arguments: &[&str]) -> Result<Vec<Value>, String> {
     let chart = root().join("deploy/chart").display().to_string();
     let release = ["template", "metrics-server", &chart, "--namespace", "kube-system"];
     run(&[&release[..], arguments].concat()).map(|text| documents(&text))
 }
 
 /// What helm prints, or what it says when it fails.
-pub fn run(arguments: &[&str]) -> Result<String, String> {
+pub(super) fn run(arguments: &[&str]) -> Result<String, String> {
     let output = Command::new(program())
         .args(arguments)
         // Neither plugins nor repositories of whoever runs the tests.
@@ -57,7 +57,7 @@ pub fn run(arguments: &[&str]) -> Result<String, String> {
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
-pub fn program() -> &'static Path {
+pub(super) fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let output = Command::new(root().join("tests/helm-assets")).output().expect("it can be run");
@@ -68,12 +68,12 @@ pub fn program() -> &'static Path {
 }
 
 /// The documents of a YAML stream; those that hold nothing are left out.
-pub fn documents(text: &str) -> Vec<Value> {
+pub(super) fn documents(text: &str) -> Vec<Value> {
     let documents = text.split("\n---\n").map(|document| document.trim_start_matches("---\n"));
     documents.map(document).filter(|value| !value.is_null()).collect()
 }
 
 /// One document. A key that stands there twice is an error, as it is for newer API servers.
-pub fn document(text: &str) -> Value {
+pub(super) fn document(text: &str) -> Value {
     serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{error} in\n{text}"))
 }

@@ -13,7 +13,7 @@ use base64::Engine as _;
 use serde_json::{Map, Value, json};
 
 /// The faults of an object.
-pub fn faults(object: &Value) -> Vec<String> {
+pub(super) fn faults(object: &Value) -> Vec<String> {
     let kind = format!("{} {}", text(&object["apiVersion"]), text(&object["kind"]));
     let kind = if kind == "policy/v1 PodDisruptionBudget" { kind.replace("v1", "v1beta1") } else { kind };
     let mut faults = Vec::new();
