@@ -255,17 +255,30 @@ impl Cluster {
         Ok(format!("$ metrics-gateway config explain {namespace}\n{}", String::from_utf8_lossy(&output.stdout)))
     }
 
-    /// What the gateway says of itself, through the aggregated API, with its colours.
+    /// What the gateway says of itself, through the aggregated API; with its colours where they are to be drawn.
     async fn status(&self) -> Result<String> {
-        let mut command = Command::new(gateway::binary()?);
-        command.args(["status", "--once", "--kubeconfig"]).arg(self.place.file("kubeconfig"));
-        command.env("CLICOLOR_FORCE", "1").env("COLUMNS", "110");
+        let (binary, kubeconfig) = (gateway::binary()?, self.place.file("kubeconfig"));
+        let mut command = match self.options.picture {
+            // It colours what goes to a terminal, and `script` is one.
+            Some(_) => {
+                let line = format!("'{}' status --once --kubeconfig '{}'", binary.display(), kubeconfig.display());
+                let mut script = Command::new("script");
+                script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+                script
+            }
+            None => {
+                let mut status = Command::new(binary);
+                status.args(["status", "--once", "--kubeconfig"]).arg(kubeconfig);
+                status
+            }
+        };
+        command.env("COLUMNS", "110");
         // Not here: the API server that it asks runs on these threads.
         let output = tokio::task::spawn_blocking(move || command.output()).await??;
         if !output.status.success() {
             bail!("`metrics-gateway status` failed: {}", String::from_utf8_lossy(&output.stderr));
         }
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        Ok(String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n"))
     }
 
     async fn show_for_ever(&self) -> Result<()> {
