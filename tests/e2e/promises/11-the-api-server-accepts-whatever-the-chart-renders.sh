@@ -11,7 +11,7 @@ VERSION=$(k version -o json | jq -r .serverVersion.gitVersion)
 # accepted WHAT MINIMUM <YAML
 accepted() {
     local applied
-    applied=$(k apply --dry-run=server --validate=true -o name -f - 2>&1) || fail "$1: $applied"
+    applied=$(k apply --dry-run=server --validate=true -o name -f - 2>&1) || fail "$1: $(grep -E '[Ee]rror|[Ii]nvalid|refused|denied' <<<"$applied")"
     echo "$1: $(wc -l <<<"$applied") objects"
     (($(wc -l <<<"$applied") >= $2)) || fail "$1: too few objects: $applied"
 }
