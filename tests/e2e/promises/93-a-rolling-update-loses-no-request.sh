@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# While one release replaces another, with one replica and with two, at least 20 requests a second (66 are asked where the machine can) through the API
-# server are all answered with 200, and every list is whole: a new pod is asked once it is ready, and the old one goes on
-# serving until nobody asks it any more.
+# While one release replaces another, with one replica and with two, all requests through the API server, at least 20 a
+# second, are answered with 200, and every list is whole: a new pod is asked once it is ready, and the old one goes on
+# serving until nobody asks it any more. 66 a second are asked where the machine can.
 
 # shellcheck source=tests/e2e/pods.sh
 . "$E2E/pods.sh"
