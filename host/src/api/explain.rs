@@ -214,7 +214,11 @@ impl<'a> View<'a> {
             },
             tenant: self.tenant(pod.namespace, tenant, &standings, window.as_ref()),
             generation: self.generation(),
-            policies: standings.iter().chain(&window).map(|standing| words::policy(standing, self.now)).collect(),
+            policies: standings
+                .iter()
+                .chain(&window)
+                .map(|standing| words::policy_for_readers(standing, self.now))
+                .collect(),
             containers: containers
                 .iter()
                 .map(|container| {

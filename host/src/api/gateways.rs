@@ -6,7 +6,7 @@
 //!
 //! Absent on purpose: history, which is Prometheus' matter.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::explain::{generation, policy, time, window_name};
 use super::{About, Parts};
@@ -128,17 +128,16 @@ fn standings(tenants: &Tenants) -> Vec<Standing> {
 }
 
 fn owners(parts: &Parts, tenants: &Tenants, counts: &[NamespaceCount]) -> Vec<TenantTold> {
-    // By address: the default may share its name with nobody, but a name is no identity.
-    let owned = |of: &Tenant| {
-        let labels = |count: &NamespaceCount| parts.cluster.namespace_labels(&count.namespace);
-        let theirs = |count: &&NamespaceCount| {
-            count.pods > 0 && std::ptr::eq(tenants.of_namespace(&count.namespace, labels(count).as_deref()), of)
-        };
-        let theirs = counts.iter().filter(theirs);
-        theirs.fold((0, 0), |(namespaces, pods), count| (namespaces + 1, pods + count.pods))
-    };
+    // By place in memory: a generation does not move, and each namespace is matched once.
+    let mut owned: HashMap<*const Tenant, (usize, usize)> = HashMap::new();
+    for count in counts.iter().filter(|count| count.pods > 0) {
+        let labels = parts.cluster.namespace_labels(&count.namespace);
+        let owner = tenants.of_namespace(&count.namespace, labels.as_deref());
+        let (namespaces, pods) = owned.entry(std::ptr::from_ref(owner)).or_default();
+        (*namespaces, *pods) = (*namespaces + 1, *pods + count.pods);
+    }
     let told = |tenant: &Tenant| {
-        let (namespaces, pods) = owned(tenant);
+        let (namespaces, pods) = owned.get(&std::ptr::from_ref(tenant)).copied().unwrap_or_default();
         let filters = tenant.filter.iter().flat_map(|filter| filter.standings());
         let window = tenant.window.as_ref().and_then(|window| window.standing());
         TenantTold {
@@ -153,16 +152,16 @@ fn owners(parts: &Parts, tenants: &Tenants, counts: &[NamespaceCount]) -> Vec<Te
 }
 
 fn node_pools(parts: &Parts, tenants: &Tenants) -> Vec<NodePool> {
-    let nodes = parts.cluster.nodes();
+    let mut counts: HashMap<*const crate::tenants::NodePool, usize> = HashMap::new();
+    for pool in parts.cluster.nodes().iter().filter_map(|node| tenants.pool_of(node)) {
+        *counts.entry(std::ptr::from_ref(pool)).or_default() += 1;
+    }
     let told = |pool: &crate::tenants::NodePool| {
-        let is_in = |node: &&std::sync::Arc<crate::model::Node>| {
-            tenants.pool_of(node).is_some_and(|own| std::ptr::eq(own, pool))
-        };
         let address = pool.address.as_ref().and_then(|address| address.standing());
         let window = pool.window.as_ref().and_then(|window| window.standing());
         NodePool {
             name: pool.name.to_string(),
-            nodes: nodes.iter().filter(is_in).count(),
+            nodes: counts.get(&std::ptr::from_ref(pool)).copied().unwrap_or(0),
             address: address.map_or_else(|| "preferred (built in)".to_owned(), |address| address.plugin.to_string()),
             window: window_name(window.as_ref()),
         }

@@ -19,18 +19,6 @@ told() {
     [[ $seen == "$1 $2" ]]
 }
 
-k apply -f - <<'END'
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata:
-  name: metrics-gateway:explain
-  labels:
-    rbac.authorization.k8s.io/aggregate-to-admin: "true"
-    rbac.authorization.k8s.io/aggregate-to-edit: "true"
-    rbac.authorization.k8s.io/aggregate-to-view: "true"
-rules:
-  - {apiGroups: [metrics.k8s.io], resources: [pods/explain], verbs: [get]}
-END
 account default viewer
 k create rolebinding explain-viewer --clusterrole view --serviceaccount default:viewer
 

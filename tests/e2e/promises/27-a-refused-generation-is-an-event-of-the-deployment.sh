@@ -18,20 +18,6 @@ if ! k get deployment metrics-server -n kube-system >/dev/null 2>&1; then
     k create deployment metrics-server -n kube-system --image nobody/has-it --replicas 0
     made=1
 fi
-k apply -f - <<'END'
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: 'metrics-server:events', namespace: kube-system}
-rules:
-  - {apiGroups: [apps], resources: [deployments], resourceNames: [metrics-server], verbs: [get]}
-  - {apiGroups: [events.k8s.io], resources: [events], verbs: [create, patch]}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: 'metrics-server:events', namespace: kube-system}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: 'metrics-server:events'}
-subjects: [{kind: ServiceAccount, name: metrics-server, namespace: kube-system}]
-END
 : >"$RC_DIR/events.toml"
 METRICS_GATEWAY_DEPLOYMENT=kube-system/metrics-server \
     start_gateway gateway-with-events $EVENTS metrics-server "$RC_CA" --config "$RC_DIR/events.toml"

@@ -101,3 +101,13 @@ pub(super) fn policy(standing: &Standing, now: UnixNanos) -> Policy {
         }),
     }
 }
+
+/// As [`policy`], for those who may see one pod: why an answer cannot be believed names a pod of the same owner, which
+/// may be anybody's.
+pub(super) fn policy_for_readers(standing: &Standing, now: UnixNanos) -> Policy {
+    let mut told = policy(standing, now);
+    if let Some(failing) = told.failing.as_mut().filter(|failing| failing.kind == "bad-output") {
+        failing.text = "gave an answer that cannot be believed".to_owned();
+    }
+    told
+}

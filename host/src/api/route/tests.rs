@@ -72,6 +72,12 @@ fn every_path_of_the_api_leads_to_its_endpoint() {
                 form,
             },
         ),
+        (
+            "/apis/metrics.k8s.io/v1/namespaces/default/pods/web%2D0/explain",
+            Endpoint::ExplainPod { namespace: "default".to_owned(), name: "web-0".to_owned() },
+        ),
+        ("/apis/metrics.k8s.io/v1beta1/nodes/node0/explain/", Endpoint::ExplainNode("node0".to_owned())),
+        ("/apis/metrics.k8s.io/v1beta1/gateways", Endpoint::Gateways),
         ("/version", Endpoint::Version),
         ("/version/", Endpoint::Version),
         ("/metrics", Endpoint::Metrics),
@@ -365,5 +371,25 @@ proptest! {
             prop_assert_eq!(routed.attributes.verb, if name.is_some() { "get" } else { "list" });
             prop_assert!(name.is_none_or(|name| name == resource.name));
         }
+    }
+}
+
+#[test]
+fn explanations_are_asked_for_as_subresources_and_gateways_as_a_resource() {
+    let asked = |target: &str| {
+        let attributes = ask("GET", target).attributes;
+        let resource = attributes.resource.expect("it names a resource");
+        let about = [resource.namespace, resource.resource, resource.subresource, resource.name];
+        (attributes.verb, about.join("|"))
+    };
+    let pod = "/apis/metrics.k8s.io/v1beta1/namespaces/default/pods/web-0/explain";
+    assert_eq!(asked(pod), ("get", "default|pods|explain|web-0".to_owned()));
+    assert_eq!(asked("/apis/metrics.k8s.io/v1/nodes/node0/explain"), ("get", "|nodes|explain|node0".to_owned()));
+    assert_eq!(asked("/apis/metrics.k8s.io/v1/gateways"), ("list", "|gateways||".to_owned()));
+    for (method, target) in [("POST", pod), ("HEAD", pod), ("GET", "/apis/metrics.k8s.io/v1/gateways?watch=1")] {
+        assert_eq!(ask(method, target).outcome, Err(Status::method_not_allowed()), "of {method} {target}");
+    }
+    for target in ["/apis/metrics.k8s.io/v1/pods/web-0/explain", "/apis/metrics.k8s.io/v1/gateways/a"] {
+        assert_eq!(ask("GET", target).outcome, Err(Status::path_not_found()), "of {target}");
     }
 }
