@@ -45,7 +45,7 @@ causes! {
         "The API server does not accept the credentials of the kubeconfig.";
         "Renew them, or name another kubeconfig or context.".
     VersionNotTried "version-not-tried":
-        "The API server is older or newer than those that were tried.";
+        "The API server is older or newer than those that the gateway is written for.";
         "Nothing needs mending; tell us how it went.".
 
     AuthenticationConfigMissing "authentication-config-missing":
