@@ -111,9 +111,10 @@ async fn print_once(cluster: &ClusterOptions, output: Output) -> Result<()> {
         println!("{:#}", first.unwrap_or_default());
         return Ok(());
     }
-    let size = Size { columns: terminal::columns(), lines: usize::MAX };
+    let is_terminal = std::io::stdout().is_terminal();
+    let columns = if is_terminal { terminal::size().columns } else { usize::MAX };
     let lines = view::screen(&replicas.seen(), None);
-    print!("{}", view::fitted(&lines, size, colours(std::io::stdout().is_terminal())));
+    print!("{}", view::fitted(&lines, Size { columns, lines: usize::MAX }, colours(is_terminal)));
     Ok(())
 }
 

@@ -33,7 +33,7 @@ contains "explanation" "answering" "$text"
 if refused=$(explain pod kube-system/twins 2>&1); then fail "a viewer of one namespace is told of another: $refused"; fi
 contains "refusal" "cannot get resource \"pods/explain\"" "$refused"
 
-apply_policies <<END
+policies <<END
 [plugins.skip-sidecars]
 source = "$PLUGINS/skip-sidecars.wasm"
 
@@ -46,7 +46,7 @@ dropped() {
     explain pod default/twins -o json |
         jq -e '.state == "served" and (.containers[] | select(.name == "large") | .missing == "dropped" and .filters[0].said == "drop")'
 }
-within 20 "explanation of a filtered container" dropped
+within 60 "explanation of a filtered container" dropped
 contains "tenant" "meshed: its namespaces name it" "$(explain pod default/twins)"
 policies </dev/null
 

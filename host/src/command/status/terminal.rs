@@ -80,13 +80,11 @@ pub(super) fn size() -> Size {
     let mut numbers = text.split_whitespace().filter_map(|number| number.parse().ok()).filter(|number| *number > 0);
     match (numbers.next(), numbers.next()) {
         (Some(lines), Some(columns)) => Size { columns, lines },
-        _ => Size { columns: columns(), lines: variable("LINES").unwrap_or(USUAL.lines) },
+        _ => Size {
+            columns: variable("COLUMNS").unwrap_or(USUAL.columns),
+            lines: variable("LINES").unwrap_or(USUAL.lines),
+        },
     }
-}
-
-/// How wide a line may be where we do not draw.
-pub(super) fn columns() -> usize {
-    variable("COLUMNS").unwrap_or(USUAL.columns)
 }
 
 fn variable(name: &str) -> Option<usize> {
