@@ -212,6 +212,15 @@ impl PodHistory {
             .unwrap_or(self.first_seen_at)
     }
 
+    /// Makes room for what policies are about to say; what they said before is forgotten.
+    pub(super) fn begin_notes(&self) {
+        match &mut *self.notes.borrow_mut() {
+            // Nearly always: the same containers as at the scrape before.
+            Some(notes) if notes.len() == self.containers.len() => notes.fill(Note::default()),
+            notes => *notes = Some(vec![Note::default(); self.containers.len()].into()),
+        }
+    }
+
     /// Notes something more of one container, if policies are asked about the pod.
     pub(super) fn note(&self, container: usize, change: impl FnOnce(&mut Note)) {
         if let Some(note) = self.notes.borrow_mut().as_mut().and_then(|notes| notes.get_mut(container)) {

@@ -85,7 +85,7 @@ impl Case<'_> {
     fn docket<'a>(&self, parties: &'a [Party<'a>]) -> Docket<'a> {
         let mut docket = Docket { pods: Vec::with_capacity(parties.len()), containers: Vec::new() };
         for party in parties {
-            *party.pod.notes.borrow_mut() = Some(vec![Note::default(); party.pod.containers.len()].into());
+            party.pod.begin_notes();
             let identity = match &self.tenant.filter {
                 Some(_) => self.identities.pod_labels(party.pod.pod()).map(Identity::Known),
                 None => Some(Identity::NotAsked),
