@@ -7,11 +7,14 @@
 //! Absent on purpose, so far: adapters. Toolchains whose runtime insists on WASI (Go) would need one that answers
 //! without leaving the component; [`ADAPTERS`] is where it goes.
 
+mod packages;
+
 use wasmparser::{Parser, Payload};
 use wit_component::ComponentEncoder;
 
 use super::artifact::{ArtifactError, damaged, foreign_imports};
 use super::line::line;
+use packages::Packages;
 
 /// Modules that stand in for what a core module imports: the name it imports from, and the adapter.
 const ADAPTERS: &[(&str, &[u8])] = &[];
@@ -33,6 +36,7 @@ pub fn componentize(core: &[u8]) -> Result<Vec<u8>, ArtifactError> {
                 .to_owned(),
         ));
     }
+    check_packages(core)?;
     encode(core, &modules).map_err(|error| {
         ArtifactError(format!(
             "is a core module that cannot be made a component: {}",
@@ -53,6 +57,19 @@ fn encode(core: &[u8], modules: &[String]) -> anyhow::Result<Vec<u8>> {
         encoder.adapter(name, adapter)?;
     }
     encoder.encode()
+}
+
+/// That the encoder will come to an end.
+fn check_packages(core: &[u8]) -> Result<(), ArtifactError> {
+    let mut packages = Packages::default();
+    for payload in Parser::new(0).parse_all(core) {
+        if let Payload::CustomSection(section) = payload.map_err(|error| damaged(&error, core.len()))?
+            && section.name().starts_with("component-type")
+        {
+            packages.note(section.data())?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether a module has component-type metadata, and the names of the modules that it imports from, each once.
