@@ -85,7 +85,7 @@ async fn run(directory: &Directory, words: &[&str]) -> Result<Said> {
 fn register(api: &ApiServer, address: SocketAddr) {
     for version in ["v1beta1", "v1"] {
         let path = V1BETA1.replace("v1beta1", version);
-        api.put_document(&path, 200, api_service(&api.certs().cluster.pem(), "True", "Passed", "all checks passed"));
+        api.put_document(&path, 200, api_service(api.certs().cluster.pem(), "True", "Passed", "all checks passed"));
     }
     let service = json!({"metadata": {"name": "metrics-server"}, "spec": {"ports": [{"name": "https", "port": 443}]}});
     api.put_document("/api/v1/namespaces/kube-system/services/metrics-server", 200, service);
@@ -224,7 +224,7 @@ impl FullQueue {
 async fn a_name_that_nobody_knows_and_a_port_that_never_answers_are_told_apart() -> Result<()> {
     let cluster = cluster(1).await?;
     let node = |name: &str, address: &str, port| {
-        cluster.api.objects().apply(Resource::Nodes, [objects::node(name, address, port)])
+        cluster.api.objects().apply(Resource::Nodes, [objects::node(name, address, port)]);
     };
     // Longer than a label may be: the resolver need not ask anybody.
     node("nameless", &"n".repeat(64), 10250);

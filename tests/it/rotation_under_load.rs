@@ -214,7 +214,7 @@ async fn no_request_fails_while_everything_is_rotated() -> Result<()> {
     let begins =
         |outcome: &Outcome, text: &str| outcome.failure.as_ref().is_some_and(|failure| failure.starts_with(text));
     let is_refusal = |outcome: &&Outcome| begins(outcome, "401") || begins(outcome, "operation was canceled");
-    assert!(refused.iter().all(|outcome| is_refusal(outcome)), "{refused:#?}");
+    assert!(refused.iter().all(is_refusal), "{refused:#?}");
     assert!(refused.iter().any(|outcome| begins(outcome, "401")), "{refused:#?}");
     Ok(())
 }

@@ -16,7 +16,7 @@ fn words_are_kebab_case_and_no_two_are_the_same() {
 
 #[test]
 fn every_cause_says_what_it_means_and_how_it_is_mended_in_whole_sentences() {
-    let is_sentence = |text: &str| text.len() > 20 && text.ends_with('.');
+    let is_sentence = |text: &str| text.len() > 10 && text.ends_with('.');
     let odd: Vec<&Cause> =
         Cause::ALL.iter().filter(|cause| !is_sentence(cause.meaning()) || !is_sentence(cause.mend())).collect();
     assert!(odd.is_empty(), "{odd:?}");
