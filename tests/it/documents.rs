@@ -187,10 +187,12 @@ fn documents_name_only_flags_that_there_are() {
             let flag = flag.split('=').next().unwrap_or_default().trim_end_matches(['.', ':', '*']);
             let parsed = args::parse([OsString::from(format!("--{flag}=x"))]);
             let is_known = !matches!(parsed, Err(UsageError::UnknownFlag(_)));
-            // `--requestheader-*` stands for all that begin so; demo, bench and commands have arguments of their own.
+            // `--requestheader-*` stands for all that begin so; demo, bench, commands, kubectl, helm and docker have
+            // arguments of their own.
             let is_of_make = ["once", "server"].contains(&flag);
             let is_of_commands = ["no-plugins", "namespace-labels", "containers"].contains(&flag);
-            let is_others = is_of_make || is_of_commands;
+            let is_of_others = ["input", "namespace", "reuse-values", "set", "timeout"].contains(&flag);
+            let is_others = is_of_make || is_of_commands || is_of_others;
             assert!(is_known || flag.ends_with('-') || is_others, "{name} names --{flag}");
             checked += 1;
         }
