@@ -28,6 +28,8 @@ pod_images
 make_room
 k delete apiservice v1.metrics.k8s.io v1beta1.metrics.k8s.io --ignore-not-found
 k delete -k "$E2E/../../deploy" --ignore-not-found >"$RC_DIR/log/delete.log"
+# What promises before this one let Prometheus read.
+k delete -f "$E2E/../../deploy/monitoring.yaml" --ignore-not-found >>"$RC_DIR/log/delete.log"
 sed 's|@IMAGE@|e2e.local/metrics-server:v0.9.0|' "$E2E/real-cluster.d/metrics-server.yaml" >"$RC_DIR/stock.yaml"
 as_pod e2e.local/metrics-server:v0.9.0 </dev/null >"$RC_DIR/pod.yaml"
 k apply -k "$(overlay "$RC_DIR/stock.yaml" "$RC_DIR/pod.yaml")"
