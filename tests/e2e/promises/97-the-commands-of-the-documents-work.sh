@@ -25,6 +25,8 @@ clear_away() {
     ! inside "$HELM/helm" status metrics-server --namespace kube-system >/dev/null 2>&1 ||
         inside "$HELM/helm" uninstall metrics-server --namespace kube-system
     k delete -k "$ROOT/deploy" --ignore-not-found --wait
+    # What promises before this one gave their pods.
+    k delete configmap metrics-gateway --namespace kube-system --ignore-not-found
 }
 
 install_it() { k apply -k "$ROOT/deploy" && rolled_out && within 60 "usage of every node and pod" api_serves_everything; }
