@@ -15,6 +15,8 @@ nothing_is_left() {
 }
 has_no_metrics_api() { ! k top nodes 2>&1; }
 
+# Applied by itself, for Prometheus, by a promise before this one.
+k delete -f "$E2E/../../deploy/monitoring.yaml" --ignore-not-found
 in_place
 [[ $(left) ]] || fail "there was nothing to delete"
 k delete -k "$E2E/../../deploy"
